@@ -1,0 +1,1 @@
+"""Truelift: governed, replayable decisions on behavioural event topics."""
