@@ -1,0 +1,175 @@
+"""The settings of one process: the only reader of the environment (variables TRUELIFT_*, and JAVA_HOME).
+
+Holds what differs between installations: addresses, folders, identities, deadlines. Refuses anything that could change a
+decision: budgets, windows and bounds are governed `catalogue` records, so that a replay elsewhere gives the same bytes.
+"""
+
+import difflib
+import json
+import logging
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import OperatorError
+
+PREFIX = "TRUELIFT_"
+log = logging.getLogger(__name__)
+
+# Kubernetes injects these for a Service that is called "truelift"; they are nobody's misspelling.
+_INJECTED = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)").fullmatch
+# Like enough to be a misspelling (difflib ratio): BROKR ~ BROKER, but PORT is not WEB_PORT.
+_LIKENESS = 0.75
+
+
+class Settings(BaseSettings):
+    """Every field is read from TRUELIFT_<FIELD>; arguments win over the environment. Raises OperatorError, never a traceback."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    broker: str | None = Field(None, description="host:port[,host:port] of an existing cluster; none: the embedded broker")
+    governance_broker: str | None = Field(None, description="the same cluster's address for governance reads; none: broker")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = Field(None, repr=False)
+    kafka_ssl_cafile: Path | None = None
+    kafka_ssl_certfile: Path | None = None
+    kafka_ssl_keyfile: Path | None = None
+
+    data_dir: Path = Field(Path(".truelift"), description="stores, keys, warehouse and the embedded broker")
+    keys_dir: Path | None = Field(None, description="none: <data_dir>/keys")
+    root_public_key: str | None = Field(None, description="none: the text of <keys_dir>/root.pub")
+
+    app_id: str = Field("truelift", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group; changelog prefix")
+    group_instance_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="static member (KIP-345)")
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before every topic's name")
+    partitions: int = Field(4, ge=1, le=10_000)
+    replication_factor: int = Field(1, ge=1, le=32)
+
+    commit_interval_ms: int = Field(5, ge=0, le=10_000)
+    session_timeout_seconds: float = Field(6.0, ge=1, le=300)
+    drain_timeout_seconds: float = Field(10.0, gt=0, le=600)
+    broker_wait_seconds: float = Field(10.0, gt=0, le=600, description="how long a start waits for the broker to answer")
+
+    web_bind: str = "127.0.0.1"
+    web_port: int = Field(6066, ge=0, le=65_535)
+
+    java_home: Path | None = Field(None, validation_alias="JAVA_HOME", description="Java for the embedded broker")
+
+    def __init__(self, **values: Any) -> None:
+        _refuse_misspelt()
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explained(error) from None
+
+    @field_validator("data_dir", "keys_dir", mode="after")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # Children (workers, the broker) may run elsewhere and must mean the same folder.
+        return None if path is None else path.expanduser().absolute()
+
+    def topic(self, name: str) -> str:
+        """The topic's name on this cluster."""
+        return self.topic_prefix + name
+
+    def topic_base(self, topic: str) -> str:
+        """The contract's name of a topic of this cluster: the inverse of `topic`."""
+        return topic.removeprefix(self.topic_prefix)
+
+    def keys(self) -> Path:
+        return self.keys_dir or self.data_dir / "keys"
+
+    def broker_file(self) -> Path:
+        """Where a running embedded broker says its address and pid (written by app/stream/broker)."""
+        return self.data_dir / "broker" / "broker.json"
+
+    def bootstrap(self) -> str:
+        """host:port[,host:port] of the cluster: TRUELIFT_BROKER, else the running embedded broker's, else OperatorError."""
+        address = self.broker or _address_in(self.broker_file())
+        if address is None:
+            raise OperatorError(
+                f"no broker: TRUELIFT_BROKER is not set and no embedded broker runs in {self.broker_file().parent}",
+                "Start one with `truelift broker start`, or set TRUELIFT_BROKER=host:port",
+            )
+        return address
+
+    def kafka(self) -> dict[str, Any]:
+        """Keyword arguments that every aiokafka client takes."""
+        return {"bootstrap_servers": self.bootstrap(), **self._security()}
+
+    def governance_kafka(self) -> dict[str, Any]:
+        """The same for the governance connection, which may have an address of its own."""
+        return {"bootstrap_servers": self.governance_broker or self.bootstrap(), **self._security()}
+
+    def _security(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"security_protocol": self.kafka_security_protocol}
+        if self.kafka_security_protocol.startswith("SASL"):
+            if not (self.kafka_sasl_username and self.kafka_sasl_password):
+                raise OperatorError(
+                    f"TRUELIFT_KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol} but a credential is missing",
+                    "Set TRUELIFT_KAFKA_SASL_USERNAME and TRUELIFT_KAFKA_SASL_PASSWORD",
+                )
+            arguments |= {
+                "sasl_mechanism": self.kafka_sasl_mechanism,
+                "sasl_plain_username": self.kafka_sasl_username,
+                "sasl_plain_password": self.kafka_sasl_password,
+            }
+        if self.kafka_security_protocol.endswith("SSL"):
+            arguments["ssl_context"] = self._ssl_context()
+        return arguments
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+            if self.kafka_ssl_certfile is not None:
+                context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile)
+        except OSError as error:  # ssl.SSLError is one
+            files = [str(f) for f in (self.kafka_ssl_cafile, self.kafka_ssl_certfile, self.kafka_ssl_keyfile) if f]
+            raise OperatorError(
+                f"the TLS files {', '.join(files)} cannot be used: {error}", "Check TRUELIFT_KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE"
+            ) from error
+        return context
+
+
+def _refuse_misspelt() -> None:
+    """An unknown TRUELIFT_ variable that looks like a known one is an error; any other is only named: it may be a neighbour's."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in known or _INJECTED(name):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKENESS)
+        if near:
+            raise OperatorError(f"unknown setting {variable}", f"Did you mean {PREFIX}{near[0]}?")
+        log.warning("the variable %s is no setting of Truelift and is ignored", variable)
+
+
+def _explained(error: ValidationError) -> OperatorError:
+    """One line of the first problem: key, value and what is expected."""
+    problem = error.errors(include_url=False)[0]
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    key = field if field == "JAVA_HOME" else PREFIX + field.upper()
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, Settings.model_fields, n=1)
+        return OperatorError(f"unknown setting {key}", f"Did you mean {near[0]}?" if near else "Leave it out")
+    shown = "***" if "password" in field.lower() else repr(problem["input"])
+    return OperatorError(f"{key} is {shown}, which is not usable", f"Expected: {problem['msg']}")
+
+
+def _address_in(broker_file: Path) -> str | None:
+    """The address in broker.json if its process is alive. A pid that was taken over by another program is found out at connect."""
+    try:
+        record = json.loads(broker_file.read_text())
+        os.kill(record["pid"], 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except PermissionError:  # alive, another user's
+        pass
+    return f"{record['host']}:{record['port']}"

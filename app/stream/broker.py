@@ -1,0 +1,325 @@
+"""The embedded broker: one real Apache Kafka (KRaft, one node) as a child process, data under <data_dir>/broker.
+
+Owned by a process (`with EmbeddedBroker(...)`) it dies with that process, even by SIGKILL; detached (`truelift broker start`)
+it runs until `stop`. Refuses to share its folder with a second broker, and to end a process that is not its broker.
+"""
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from app.errors import OperatorError
+from app.stream.broker_config import CLIENT, CONTROLLER, Listener, log4j_properties, server_properties
+from app.stream.jvm import find_java, kafka_jars
+from app.stream.ports import HOST, kept_ports, require_free
+
+# Listening within 2 to 4 seconds in 340 MB; the JVM's defaults take twice both.
+JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+START_DEADLINE_SECONDS = 90.0
+STOP_DEADLINE_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+# The kernel is to kill the broker when its owner dies (prctl PR_SET_PDEATHSIG = 1; it survives execve). Set by a shim
+# between fork and exec, which also notices an owner that died before the prctl.
+_DIE_WITH_OWNER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]): os._exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class BrokerRecord(NamedTuple):
+    """What broker.json says of a running broker."""
+
+    pid: int
+    host: str
+    port: int
+    started: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class BrokerFolder(NamedTuple):
+    """The files of an embedded broker."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        return self.root / "broker.json"
+
+    @property
+    def properties(self) -> Path:
+        return self.root / "server.properties"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "broker.log"
+
+    @property
+    def console(self) -> Path:
+        return self.root / "console.log"
+
+    def running(self) -> BrokerRecord | None:
+        """The broker that runs in this folder; none when its process is gone or the pid is another program's by now."""
+        try:
+            record = BrokerRecord(**json.loads(self.record.read_text()))
+        except FileNotFoundError:
+            return None
+        return record if self.is_ours(record.pid) else None
+
+    def is_ours(self, pid: int) -> bool:
+        command = _command_line(pid)
+        return "kafka.Kafka" in command and str(self.properties) in command
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Two starts in one folder would write each other's files."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def folder_of(data_dir: Path) -> BrokerFolder:
+    return BrokerFolder(data_dir.absolute() / "broker")
+
+
+class EmbeddedBroker:
+    """A broker with its data under <data_dir>/broker. start() returns when it answers; all methods block (use a thread in async code)."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        listeners: tuple[Listener, ...] = (),
+        java_home: Path | None = None,
+        detached: bool = False,
+    ) -> None:
+        self.folder = folder_of(data_dir)
+        self._wanted = {} if port is None else {CLIENT: port}
+        self._listeners = listeners
+        self._java_home = java_home
+        self._detached = detached
+        self._ports: dict[str, int] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return self.listener_address(CLIENT)
+
+    def listener_address(self, name: str) -> str:
+        """Where the broker itself listens under that name (not the advertised address)."""
+        return f"{HOST}:{self._ports[name]}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise OperatorError("the broker is not running", "Call start() first")
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Returns when the broker answers a client. Raises OperatorError: running already, port in use, no Java, no jars, it ended."""
+        with self.folder.locked():
+            if running := self.folder.running():
+                raise OperatorError(
+                    f"a broker runs in {self.folder.root} already (pid {running.pid}, {running.address})", "Stop it with `truelift broker stop`"
+                )
+            java, jars = find_java(self._java_home), kafka_jars()
+            names = (CLIENT, CONTROLLER, *(listener.name for listener in self._listeners))
+            self._ports = kept_ports(self.folder.root / "ports.json", names, self._wanted)
+            for port in self._ports.values():
+                require_free(port, "`truelift broker start --port N`")
+            command = [str(java), *JVM_FLAGS, f"-Dlog4j2.configurationFile={self.folder.root / 'log4j2.properties'}"]
+            command += ["-cp", os.pathsep.join(map(str, jars))]
+            self._write_configuration()
+            self._format_once(command)
+            self._process = self._spawn([*command, "kafka.Kafka", str(self.folder.properties)])
+            self._await_answer(self._process)
+            self._write_record(self._process.pid)
+        return self
+
+    def stop(self) -> None:
+        """Ends the broker: asks first, kills after STOP_DEADLINE_SECONDS. Its data and ports stay for the next start."""
+        if self._process is not None:
+            _end(self._process)
+        self._forget()
+
+    def kill(self) -> None:
+        """SIGKILL, as a fault: the broker recovers its log at the next start."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._forget()
+
+    def restart(self) -> Self:
+        self.stop()
+        return self.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _write_configuration(self) -> None:
+        properties = server_properties(self.folder.data, self._ports, self._listeners)
+        self.folder.properties.write_text(properties)
+        (self.folder.root / "log4j2.properties").write_text(log4j_properties(self.folder.log))
+
+    def _format_once(self, command: list[str]) -> None:
+        if (self.folder.data / "meta.properties").exists():
+            return
+        # The release's own feature levels, transaction.version 2 (KIP-890) among them.
+        # Kafka's form of a UUID; a leading "-" would read as an option.
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self.folder.properties)]
+        done = subprocess.run([*command, "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, timeout=START_DEADLINE_SECONDS)
+        if done.returncode != 0:
+            raise OperatorError(f"{self.folder.data} cannot be formatted: {_last_line(done.stderr or done.stdout)}", "Check the folder's rights and space")
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C at the owner's terminal must not end the broker before the owner has drained.
+        with self.folder.console.open("wb") as console:
+            if self._detached or sys.platform != "linux":
+                return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+            shim = [sys.executable, "-S", "-c", _DIE_WITH_OWNER, str(os.getpid()), *command]
+            return _popen_in_keeper(shim, console.fileno())
+
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_DEADLINE_SECONDS
+        try:
+            while not _answers(self._ports[CLIENT]):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    raise self._ended(process.wait(POLL_SECONDS))
+                if time.monotonic() > deadline:
+                    raise OperatorError(f"the broker did not answer within {START_DEADLINE_SECONDS:.0f} s", f"See {self.folder.log}")
+        except BaseException:
+            _end(process)
+            raise
+
+    def _ended(self, code: int) -> OperatorError:
+        said = self.folder.console.read_text() + (self.folder.log.read_text() if self.folder.log.exists() else "")
+        if "Address already in use" in said:
+            ports = ", ".join(map(str, self._ports.values()))
+            return OperatorError(f"a port of the broker is in use (one of {ports})", "Stop the program that listens there, or `truelift broker start --port N`")
+        return OperatorError(f"the broker ended at its start with exit code {code}: {_last_line(said)}", f"See {self.folder.log}")
+
+    def _write_record(self, pid: int) -> None:
+        record = BrokerRecord(pid, HOST, self._ports[CLIENT], datetime.now(UTC).isoformat(timespec="seconds"))
+        fresh = self.folder.record.with_suffix(".new")
+        fresh.write_text(json.dumps(record._asdict()))
+        fresh.replace(self.folder.record)
+
+    def _forget(self) -> None:
+        self._process = None
+        self.folder.record.unlink(missing_ok=True)
+
+
+def stop_running(data_dir: Path) -> BrokerRecord | None:
+    """Ends the broker that runs in the folder, whoever started it. None: there is none (what a dead one left is tidied)."""
+    folder = folder_of(data_dir)
+    record = folder.running()
+    if record is not None:
+        os.kill(record.pid, signal.SIGTERM)
+        if not _gone_within(folder, record.pid, STOP_DEADLINE_SECONDS):
+            os.kill(record.pid, signal.SIGKILL)
+            if not _gone_within(folder, record.pid, STOP_DEADLINE_SECONDS):
+                raise OperatorError(f"the broker (pid {record.pid}) does not end", f"See {folder.log}, and end it by its pid")
+    folder.record.unlink(missing_ok=True)
+    return record
+
+
+def _gone_within(folder: BrokerFolder, pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while folder.is_ours(pid):  # no child of ours: nothing to wait on, so its command line is asked
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _popen_in_keeper(command: list[str], console: int) -> subprocess.Popen[bytes]:
+    """Starts the child from a thread that lives as long as the child does.
+
+    PR_SET_PDEATHSIG fires when the *thread* that made the child ends (prctl(2)); a worker thread of a pool that is closed
+    would take the broker with it.
+    """
+    made: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+
+    def keep() -> None:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+        except OSError as error:
+            made.put(error)
+            return
+        made.put(process)
+        process.wait()
+
+    threading.Thread(target=keep, name="broker-keeper", daemon=True).start()
+    outcome = made.get()
+    if isinstance(outcome, OSError):
+        raise outcome
+    return outcome
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    """True when the broker answers ApiVersions (key 18, version 0): it serves requests only once it is unfenced and caught up."""
+    request = struct.pack(">hhih", 18, 0, 1, -1)
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            head = connection.recv(10, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return len(head) == 10 and head[8:] == b"\0\0"
+
+
+def _command_line(pid: int) -> str:
+    """Empty when there is no such process."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+def _last_line(text: str) -> str:
+    """The line that says why: the last exception or error, else the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("\t", "WARNING", "SLF4J"))]
+    telling = [line for line in lines if "Exception" in line or "ERROR" in line]
+    return (telling or lines or ["it said nothing"])[-1]
