@@ -1,7 +1,8 @@
 """The settings of one process: the only reader of the environment (variables TRUELIFT_*, and JAVA_HOME).
 
-Holds what differs between installations: addresses, folders, identities, deadlines. Refuses anything that could change a
-decision: budgets, windows and bounds are governed `catalogue` records, so that a replay elsewhere gives the same bytes.
+Holds what differs between installations: addresses, folders, identities, deadlines. Refuses anything that could
+change a decision: budgets, windows and bounds are governed `catalogue` records, so that a replay elsewhere gives the
+same bytes.
 """
 
 import difflib
@@ -28,7 +29,7 @@ _LIKENESS = 0.75
 
 
 class Settings(BaseSettings):
-    """Every field is read from TRUELIFT_<FIELD>; arguments win over the environment. Raises OperatorError, never a traceback."""
+    """Every field is read from TRUELIFT_<FIELD>; arguments win over the environment. Raises OperatorError alone."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
         return self.data_dir / "broker" / "broker.json"
 
     def bootstrap(self) -> str:
-        """host:port[,host:port] of the cluster: TRUELIFT_BROKER, else the running embedded broker's, else OperatorError."""
+        """host:port[,host:port] of the cluster: TRUELIFT_BROKER, else the embedded broker's, else an error."""
         address = self.broker or _address_in(self.broker_file())
         if address is None:
             raise OperatorError(
@@ -133,13 +134,14 @@ class Settings(BaseSettings):
         except OSError as error:  # ssl.SSLError is one
             files = [str(f) for f in (self.kafka_ssl_cafile, self.kafka_ssl_certfile, self.kafka_ssl_keyfile) if f]
             raise OperatorError(
-                f"the TLS files {', '.join(files)} cannot be used: {error}", "Check TRUELIFT_KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE"
+                f"the TLS files {', '.join(files)} cannot be used: {error}",
+                "Check TRUELIFT_KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE",
             ) from error
         return context
 
 
 def _refuse_misspelt() -> None:
-    """An unknown TRUELIFT_ variable that looks like a known one is an error; any other is only named: it may be a neighbour's."""
+    """An unknown variable that looks like a setting is an error; any other is only named: it may be a neighbour's."""
     known = [name.upper() for name in Settings.model_fields]
     for variable in sorted(os.environ):
         name = variable.removeprefix(PREFIX)
@@ -164,7 +166,7 @@ def _explained(error: ValidationError) -> OperatorError:
 
 
 def _address_in(broker_file: Path) -> str | None:
-    """The address in broker.json if its process is alive. A pid that was taken over by another program is found out at connect."""
+    """The address in broker.json if its process is alive. That the pid is another program's by now shows at connect."""
     try:
         record = json.loads(broker_file.read_text())
         os.kill(record["pid"], 0)

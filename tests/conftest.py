@@ -30,7 +30,12 @@ def make_settings(broker: str, tmp_path: Path) -> Callable[..., Settings]:
     name = f"t{os.getpid()}-{next(_serial)}"
 
     def make(**changes: Any) -> Settings:
-        defaults: dict[str, Any] = {"broker": broker, "data_dir": tmp_path / "truelift", "app_id": name, "topic_prefix": f"{name}."}
+        defaults: dict[str, Any] = {
+            "broker": broker,
+            "data_dir": tmp_path / "truelift",
+            "app_id": name,
+            "topic_prefix": f"{name}.",
+        }
         return Settings(**(defaults | changes))
 
     return make

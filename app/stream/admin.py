@@ -32,8 +32,13 @@ async def check_topics(settings: Settings, specs: Sequence[TopicSpec]) -> dict[s
         found = await _partition_counts(admin, wanted)
     missing = sorted(wanted.keys() - found.keys())
     if missing:
-        raise OperatorError(f"missing topic{_s(missing)} {', '.join(missing)} at {settings.bootstrap()}", "Create with `truelift topics init`")
-    different = [f"{topic} has {found[topic]} partitions, not {count}" for topic, count in wanted.items() if found[topic] != count]
+        raise OperatorError(
+            f"missing topic{_s(missing)} {', '.join(missing)} at {settings.bootstrap()}",
+            "Create with `truelift topics init`",
+        )
+    different = [
+        f"{topic} has {found[topic]} partitions, not {count}" for topic, count in wanted.items() if found[topic] != count
+    ]
     if different:
         raise OperatorError(
             f"differently partitioned topic{_s(different)}: {'; '.join(different)}",
@@ -58,13 +63,21 @@ async def _partition_counts(admin: AIOKafkaAdminClient, topics: Iterable[str]) -
     answers = await admin.describe_topics(list(topics))
     for answer in answers:
         if answer["error_code"] and answer["error_code"] not in _ABSENT:
-            raise OperatorError(f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}", "Check the cluster's rights and state")
+            raise OperatorError(
+                f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}",
+                "Check the cluster's rights and state",
+            )
     return {answer["topic"]: len(answer["partitions"]) for answer in answers if not answer["error_code"]}
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
     new = [
-        NewTopic(settings.topic(spec.name), spec.partitions or settings.partitions, settings.replication_factor, topic_configs=spec.configs)
+        NewTopic(
+            settings.topic(spec.name),
+            spec.partitions or settings.partitions,
+            settings.replication_factor,
+            topic_configs=spec.configs,
+        )
         for spec in specs
     ]
     response = await admin.create_topics(new, timeout_ms=30_000)
@@ -74,7 +87,10 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequenc
             created.append(topic)
         elif code != TopicAlreadyExistsError.errno:  # another start was quicker: checked afterwards like any other
             why = f"{for_code(code).__name__} {' '.join(str(part) for part in message if part)}".strip()
-            raise OperatorError(f"topic {topic} cannot be created: {why}", "Check the cluster's rights, its size and TRUELIFT_REPLICATION_FACTOR")
+            raise OperatorError(
+                f"topic {topic} cannot be created: {why}",
+                "Check the cluster's rights, its size and TRUELIFT_REPLICATION_FACTOR",
+            )
     return created
 
 

@@ -1,115 +1,38 @@
 """The embedded broker: one real Apache Kafka (KRaft, one node) as a child process, data under <data_dir>/broker.
 
-Owned by a process (`with EmbeddedBroker(...)`) it dies with that process, even by SIGKILL; detached (`truelift broker start`)
-it runs until `stop`. Refuses to share its folder with a second broker, and to end a process that is not its broker.
+Owned by a process (`with EmbeddedBroker(...)`) it dies with that process, even by SIGKILL; detached (`truelift broker
+start`) it runs until `stop`. Refuses to share its folder, and to end a process that is not its broker.
 """
 
 import base64
 import contextlib
-import fcntl
-import json
 import os
 import signal
 import socket
 import struct
 import subprocess
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from app.errors import OperatorError
 from app.stream.broker_config import CLIENT, CONTROLLER, Listener, log4j_properties, server_properties
+from app.stream.broker_folder import BrokerFolder, BrokerRecord, folder_of
 from app.stream.jvm import find_java, kafka_jars
+from app.stream.owned_process import STOP_DEADLINE_SECONDS, end, popen_detached, popen_owned
 from app.stream.ports import HOST, kept_ports, require_free
 
 # Listening within 2 to 4 seconds in 340 MB; the JVM's defaults take twice both.
 JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 START_DEADLINE_SECONDS = 90.0
-STOP_DEADLINE_SECONDS = 20.0
 POLL_SECONDS = 0.02
-
-# The kernel is to kill the broker when its owner dies (prctl PR_SET_PDEATHSIG = 1; it survives execve). Set by a shim
-# between fork and exec, which also notices an owner that died before the prctl.
-_DIE_WITH_OWNER = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]): os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-class BrokerRecord(NamedTuple):
-    """What broker.json says of a running broker."""
-
-    pid: int
-    host: str
-    port: int
-    started: str
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class BrokerFolder(NamedTuple):
-    """The files of an embedded broker."""
-
-    root: Path
-
-    @property
-    def record(self) -> Path:
-        return self.root / "broker.json"
-
-    @property
-    def properties(self) -> Path:
-        return self.root / "server.properties"
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "broker.log"
-
-    @property
-    def console(self) -> Path:
-        return self.root / "console.log"
-
-    def running(self) -> BrokerRecord | None:
-        """The broker that runs in this folder; none when its process is gone or the pid is another program's by now."""
-        try:
-            record = BrokerRecord(**json.loads(self.record.read_text()))
-        except FileNotFoundError:
-            return None
-        return record if self.is_ours(record.pid) else None
-
-    def is_ours(self, pid: int) -> bool:
-        command = _command_line(pid)
-        return "kafka.Kafka" in command and str(self.properties) in command
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Two starts in one folder would write each other's files."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-
-def folder_of(data_dir: Path) -> BrokerFolder:
-    return BrokerFolder(data_dir.absolute() / "broker")
 
 
 class EmbeddedBroker:
-    """A broker with its data under <data_dir>/broker. start() returns when it answers; all methods block (use a thread in async code)."""
+    """A broker with its data under <data_dir>/broker. Every method blocks: in async code, use a thread."""
 
     def __init__(
         self,
@@ -143,11 +66,12 @@ class EmbeddedBroker:
         return self._process.pid
 
     def start(self) -> Self:
-        """Returns when the broker answers a client. Raises OperatorError: running already, port in use, no Java, no jars, it ended."""
+        """Returns when the broker answers. OperatorError: running already, port in use, no Java, no jars, it ended."""
         with self.folder.locked():
             if running := self.folder.running():
                 raise OperatorError(
-                    f"a broker runs in {self.folder.root} already (pid {running.pid}, {running.address})", "Stop it with `truelift broker stop`"
+                    f"a broker runs in {self.folder.root} already (pid {running.pid}, {running.address})",
+                    "Stop it with `truelift broker stop`",
                 )
             java, jars = find_java(self._java_home), kafka_jars()
             names = (CLIENT, CONTROLLER, *(listener.name for listener in self._listeners))
@@ -160,13 +84,14 @@ class EmbeddedBroker:
             self._format_once(command)
             self._process = self._spawn([*command, "kafka.Kafka", str(self.folder.properties)])
             self._await_answer(self._process)
-            self._write_record(self._process.pid)
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            self.folder.write(BrokerRecord(self._process.pid, HOST, self._ports[CLIENT], started))
         return self
 
     def stop(self) -> None:
-        """Ends the broker: asks first, kills after STOP_DEADLINE_SECONDS. Its data and ports stay for the next start."""
+        """Ends the broker: asks, then kills after STOP_DEADLINE_SECONDS. Its data and ports stay for the next start."""
         if self._process is not None:
-            _end(self._process)
+            end(self._process)
         self._forget()
 
     def kill(self) -> None:
@@ -194,21 +119,27 @@ class EmbeddedBroker:
     def _format_once(self, command: list[str]) -> None:
         if (self.folder.data / "meta.properties").exists():
             return
-        # The release's own feature levels, transaction.version 2 (KIP-890) among them.
-        # Kafka's form of a UUID; a leading "-" would read as an option.
+        # Kafka's form of a UUID; a leading "-" would read as an option. The features get the release's own levels,
+        # transaction.version 2 (KIP-890) among them.
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         arguments = ["format", "--cluster-id", cluster_id, "--config", str(self.folder.properties)]
-        done = subprocess.run([*command, "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, timeout=START_DEADLINE_SECONDS)
+        done = subprocess.run(
+            [*command, "kafka.tools.StorageTool", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=START_DEADLINE_SECONDS,
+        )
         if done.returncode != 0:
-            raise OperatorError(f"{self.folder.data} cannot be formatted: {_last_line(done.stderr or done.stdout)}", "Check the folder's rights and space")
+            raise OperatorError(
+                f"{self.folder.data} cannot be formatted: {_last_line(done.stderr or done.stdout)}",
+                "Check the folder's rights and space",
+            )
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C at the owner's terminal must not end the broker before the owner has drained.
         with self.folder.console.open("wb") as console:
-            if self._detached or sys.platform != "linux":
-                return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
-            shim = [sys.executable, "-S", "-c", _DIE_WITH_OWNER, str(os.getpid()), *command]
-            return _popen_in_keeper(shim, console.fileno())
+            if self._detached:
+                return popen_detached(command, console.fileno())
+            return popen_owned(command, console.fileno())
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_DEADLINE_SECONDS
@@ -217,23 +148,24 @@ class EmbeddedBroker:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     raise self._ended(process.wait(POLL_SECONDS))
                 if time.monotonic() > deadline:
-                    raise OperatorError(f"the broker did not answer within {START_DEADLINE_SECONDS:.0f} s", f"See {self.folder.log}")
+                    raise OperatorError(
+                        f"the broker did not answer within {START_DEADLINE_SECONDS:.0f} s", f"See {self.folder.log}"
+                    )
         except BaseException:
-            _end(process)
+            end(process)
             raise
 
     def _ended(self, code: int) -> OperatorError:
         said = self.folder.console.read_text() + (self.folder.log.read_text() if self.folder.log.exists() else "")
         if "Address already in use" in said:
             ports = ", ".join(map(str, self._ports.values()))
-            return OperatorError(f"a port of the broker is in use (one of {ports})", "Stop the program that listens there, or `truelift broker start --port N`")
-        return OperatorError(f"the broker ended at its start with exit code {code}: {_last_line(said)}", f"See {self.folder.log}")
-
-    def _write_record(self, pid: int) -> None:
-        record = BrokerRecord(pid, HOST, self._ports[CLIENT], datetime.now(UTC).isoformat(timespec="seconds"))
-        fresh = self.folder.record.with_suffix(".new")
-        fresh.write_text(json.dumps(record._asdict()))
-        fresh.replace(self.folder.record)
+            return OperatorError(
+                f"a port of the broker is in use (one of {ports})",
+                "Stop the program that listens there, or `truelift broker start --port N`",
+            )
+        return OperatorError(
+            f"the broker ended at its start with exit code {code}: {_last_line(said)}", f"See {self.folder.log}"
+        )
 
     def _forget(self) -> None:
         self._process = None
@@ -241,7 +173,7 @@ class EmbeddedBroker:
 
 
 def stop_running(data_dir: Path) -> BrokerRecord | None:
-    """Ends the broker that runs in the folder, whoever started it. None: there is none (what a dead one left is tidied)."""
+    """Ends the broker that runs in the folder, whoever started it. None: there was none."""
     folder = folder_of(data_dir)
     record = folder.running()
     if record is not None:
@@ -263,41 +195,8 @@ def _gone_within(folder: BrokerFolder, pid: int, seconds: float) -> bool:
     return True
 
 
-def _popen_in_keeper(command: list[str], console: int) -> subprocess.Popen[bytes]:
-    """Starts the child from a thread that lives as long as the child does.
-
-    PR_SET_PDEATHSIG fires when the *thread* that made the child ends (prctl(2)); a worker thread of a pool that is closed
-    would take the broker with it.
-    """
-    made: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
-
-    def keep() -> None:
-        try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
-        except OSError as error:
-            made.put(error)
-            return
-        made.put(process)
-        process.wait()
-
-    threading.Thread(target=keep, name="broker-keeper", daemon=True).start()
-    outcome = made.get()
-    if isinstance(outcome, OSError):
-        raise outcome
-    return outcome
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_DEADLINE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def _answers(port: int) -> bool:
-    """True when the broker answers ApiVersions (key 18, version 0): it serves requests only once it is unfenced and caught up."""
+    """Whether it answers ApiVersions (key 18, version 0), which it does only once it is unfenced and caught up."""
     request = struct.pack(">hhih", 18, 0, 1, -1)
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
@@ -306,16 +205,6 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return len(head) == 10 and head[8:] == b"\0\0"
-
-
-def _command_line(pid: int) -> str:
-    """Empty when there is no such process."""
-    if sys.platform == "linux":
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
 
 
 def _last_line(text: str) -> str:

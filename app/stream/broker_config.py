@@ -17,7 +17,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 class Listener(NamedTuple):
     """A further way into the broker, e.g. for a proxy between one kind of client and the broker.
 
-    advertised: the host:port that clients of this listener are told to connect to (the proxy's); none: the listener's own.
+    advertised: the host:port that this listener's clients are told to connect to (the proxy's); none: its own.
     """
 
     name: str

@@ -34,7 +34,9 @@ async def _until_listening(addresses: str, deadline: float) -> None:
     """A plain connect first: aiokafka logs an error for each refused attempt."""
     while not any([await _listens(address) for address in addresses.split(",")]):
         if time.monotonic() > deadline:
-            raise OperatorError(f"no broker at {addresses}", "Start it, correct TRUELIFT_BROKER, or use `truelift broker start`")
+            raise OperatorError(
+                f"no broker at {addresses}", "Start it, correct TRUELIFT_BROKER, or use `truelift broker start`"
+            )
         await asyncio.sleep(RETRY_SECONDS)
 
 

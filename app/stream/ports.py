@@ -1,4 +1,4 @@
-"""Free ports on the loopback interface, kept across restarts. Refuses the ephemeral range, where a passing client may sit."""
+"""Free ports on the loopback interface, kept across restarts. Refuses the ephemeral range: clients pass through it."""
 
 import json
 import random
@@ -26,7 +26,9 @@ def kept_ports(file: Path, names: Iterable[str], wanted: dict[str, int]) -> dict
 
 def require_free(port: int, option: str) -> None:
     if not is_free(port):
-        raise OperatorError(f"port {port} on {HOST} is in use", f"Stop the program that listens there, or choose another: {option}")
+        raise OperatorError(
+            f"port {port} on {HOST} is in use", f"Stop the program that listens there, or choose another: {option}"
+        )
 
 
 def is_free(port: int) -> bool:
@@ -44,4 +46,7 @@ def _free_port(taken: set[int]) -> int:
     for port in random.SystemRandom().sample(CANDIDATES, k=200):
         if port not in taken and is_free(port):
             return port
-    raise OperatorError(f"no free port among {CANDIDATES.start} to {CANDIDATES.stop - 1}", "Choose one: `truelift broker start --port N`")
+    raise OperatorError(
+        f"no free port among {CANDIDATES.start} to {CANDIDATES.stop - 1}",
+        "Choose one: `truelift broker start --port N`",
+    )
