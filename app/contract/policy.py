@@ -120,7 +120,7 @@ class StopRules(Strict):
 
 
 class Policy(Strict):
-    """One version of a policy. `seed` left out is the key, as in GrowthBook; `ramp` left out is the one step of coverage_permille."""
+    """One version of a policy. `seed` left out is the key, as in GrowthBook; `ramp` left out: one step."""
 
     key: Key
     kind: Literal["experiment", "personalization"]

@@ -1,0 +1,104 @@
+"""Which records become signals: the envelope's own rules, then those of the catalogue in force. The first failed rule rejects.
+
+Whatever is rejected here gets a journal record and a dead letter; nothing is dropped.
+"""
+
+from app.contract.envelope import Rejection, Signal, parse_signal
+from app.contract.ids import is_uuid
+from app.contract.times import SECOND_US, format_us
+from app.contract.topics import SERVICE_TYPES, event_topic
+from app.engine.policies import Policies
+from app.engine.rows import MAX_MILESTONE_CHARS
+from app.engine.values import InputRecord
+
+
+def admit(record: InputRecord, policies: Policies) -> Signal | Rejection:
+    """The signal in `record`, or why it is none."""
+    limit = policies.catalogue.bounds.max_record_bytes
+    if len(record.value) > limit:
+        return Rejection(
+            "oversized",
+            f"the record has {len(record.value)} bytes, {limit} are allowed (catalogue bounds.max_record_bytes); "
+            "send large content by reference",
+        )
+    signal = parse_signal(record.value)
+    if isinstance(signal, Rejection):
+        return signal
+    for code, rule in _RULES:
+        message = rule(record, signal, policies)
+        if message is not None:
+            return Rejection(code, message, signal.event_id, signal.unit)
+    return signal
+
+
+def _known_type(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    name = signal.event_name
+    if name in policies.catalogue.event_types or name in SERVICE_TYPES:
+        return None
+    known = ", ".join(sorted(policies.catalogue.event_types))
+    return f"event_name {name!r} is not in the catalogue; the types are {known}; add one with a catalogue record"
+
+
+def _own_topic(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    if record.topic == event_topic(signal.event_name):
+        return None
+    return f"event_name {signal.event_name!r} came on topic {record.topic!r}; send it to {event_topic(signal.event_name)!r}"
+
+
+def _own_key(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    """A wrong key is a wrong partition: another task would decide for this unit without its assignments."""
+    if record.key == signal.unit.encode():
+        return None
+    shown = "null" if record.key is None else repr(record.key.decode(errors="replace"))
+    return f"the record's key is {shown}, its unit {signal.unit!r}; key every record by its unit"
+
+
+def _not_future(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    bound = policies.catalogue.bounds.ts_future_seconds
+    if signal.ts_us <= record.appended_us + bound * SECOND_US:
+        return None
+    return (
+        f"ts {format_us(signal.ts_us)} is more than {bound} s after its arrival at {format_us(record.appended_us)} "
+        "(catalogue bounds.ts_future_seconds); correct the sender's clock"
+    )
+
+
+def _not_ancient(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    bound = policies.catalogue.bounds.ts_past_seconds
+    if signal.ts_us >= record.appended_us - bound * SECOND_US:
+        return None
+    return (
+        f"ts {format_us(signal.ts_us)} is more than {bound} s before its arrival at {format_us(record.appended_us)} "
+        "(catalogue bounds.ts_past_seconds); send history with `truelift ingest --retime`"
+    )
+
+
+def _milestone_name(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    if signal.event_name != "activation_milestone":
+        return None
+    name = signal.properties.get("name")
+    if isinstance(name, str) and 0 < len(name) <= MAX_MILESTONE_CHARS:
+        return None
+    return f"properties.name of a milestone is {name!r}; send its name, 1 to {MAX_MILESTONE_CHARS} characters"
+
+
+def _acknowledges(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    if signal.event_name != "experiment_exposure":
+        return None
+    experiment = signal.event.get("experiment")
+    if experiment is None:
+        return "field experiment is missing; an acknowledgement names key, variant, assignment_id and rule_version"
+    if not is_uuid(experiment["assignment_id"]):
+        return f"experiment.assignment_id {experiment['assignment_id']!r} is no id; send the one that came with the decision"
+    return None
+
+
+_RULES = (
+    ("unknown_event_type", _known_type),
+    ("wrong_topic", _own_topic),
+    ("key_mismatch", _own_key),
+    ("future_ts", _not_future),
+    ("ancient_ts", _not_ancient),
+    ("invalid_field", _milestone_name),
+    ("invalid_field", _acknowledges),
+)

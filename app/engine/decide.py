@@ -1,0 +1,131 @@
+"""decide: the one function that everything else serves. A signal, the unit's state, the policies, a moment -> a Step.
+
+The way of one record: admitted (or rejected) -> seen before? -> every policy that it triggers, gate by gate -> outcomes that it
+is -> facts -> one Step: the journal record, what follows from it, and the rows to store.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.contract.envelope import Rejection, Signal
+from app.engine.decision import Occasion, decide_policy
+from app.engine.exposures import decided_exposure
+from app.engine.gates import INTENT, TRIGGERED
+from app.engine.outcomes import outcome_output
+from app.engine.policies import CompiledPolicy, Policies
+from app.engine.record import Json, journal_output
+from app.engine.repeats import content_digest, repetition, seen_write
+from app.engine.rows import MAX_MILESTONES, Row, session_of, with_signal
+from app.engine.steps import lateness_base_us, rejected, repeated_step
+from app.engine.unit import UnitRows
+from app.engine.values import InputRecord, Moment, Output, State, Step
+
+
+def decide(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
+    """The Step of an admitted signal that carries no acknowledgement. Pure: same arguments, same bytes."""
+    rows = UnitRows(signal.unit, state)
+    digest = content_digest(signal)
+    repeated = repetition(signal, record, state, policies, digest)
+    if repeated is not None:
+        return repeated_step(repeated, signal, record, rows, policies, moment)
+    user = rows.user()
+    if len(user.get("milestones", ())) >= MAX_MILESTONES and signal.event_name == "activation_milestone":
+        full = Rejection("too_many_milestones", f"the unit has {MAX_MILESTONES} milestones; name them by kind, not by instance")
+        return rejected(record, full, policies, moment, signal)
+    base_us = lateness_base_us(signal, record, policies)
+    occasion = Occasion(
+        record.topic,
+        record.partition,
+        record.offset,
+        signal.unit,
+        {"event": signal.event, "context": signal.context, "user": user, "session": session_of(user, signal)},
+        record.appended_us,
+        base_us,
+        signal.ts_us,
+        moment.now_us,
+        moment.governance_stale,
+        policies.catalogue.bounds.commit_allowance_ms * 1000,
+    )
+    assigned_before = rows.assignments()
+    outputs: list[Output] = []
+    decisions: list[Json] = []
+    exposures: list[str] = []
+    for policy, waited in _set_off(signal, rows, policies):
+        if waited is None:
+            made = carry_out(policy, occasion, rows, TRIGGERED)
+        else:
+            made = carry_out(policy, after_waiting(occasion, rows.awaited_event(waited)), rows, INTENT)
+        decisions.append(made.journal)
+        outputs += made.outputs
+        exposures += made.exposures
+    outcome = outcome_output(signal, assigned_before, policies, base_us) if assigned_before else None
+    if outcome is not None:
+        outputs.append(outcome[1])
+    rows.facts = with_signal(user, signal, record.appended_us)
+    state_digest, writes = rows.finish()
+    event_type = policies.catalogue.event_types.get(signal.event_name)
+    journal = journal_output(
+        record,
+        "decided" if decisions else "no_match" if outcome is None else "outcome",
+        policies,
+        moment,
+        state_digest,
+        unit=signal.unit,
+        event_id=signal.event_id,
+        session_id=signal.session_id,
+        signal_us=signal.ts_us,
+        received_us=signal.received_us,
+        base_us=base_us,
+        budget_ms=None if event_type is None else event_type.budget_ms,
+        decisions=decisions,
+        exposures=exposures,
+        outcomes=[] if outcome is None else [outcome[0]],
+    )
+    return Step((journal, *outputs), (seen_write(signal, record, policies, digest), *writes))
+
+
+def _set_off(signal: Signal, rows: UnitRows, policies: Policies) -> Iterator[tuple[CompiledPolicy, Row | None]]:
+    """The policies that the signal sets off: those that waited for it (with what waited), then those that it triggers."""
+    awaited = set()
+    for key, pending in rows.pending().items():
+        policy = policies.by_key.get(key)
+        if policy is None or pending["kind"] != "wait":
+            continue
+        rule = policy.timings.get((pending["rule_version"], pending["variant"]))
+        if rule is not None and rule.awaits(signal.event_name, signal.event):
+            awaited.add(key)
+            yield policy, pending
+    for policy in policies.by_event.get(signal.event_name, ()):
+        if policy.key not in awaited:
+            yield policy, None
+
+
+class CarriedOut(NamedTuple):
+    """A decision's journal entry, and what else it appended: the exposure of a policy that counts its decisions."""
+
+    journal: Json
+    outputs: tuple[Output, ...] = ()
+    exposures: tuple[str, ...] = ()
+
+
+def carry_out(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, cause: str) -> CarriedOut:
+    """Decide, keep what was found out in the unit's rows, and expose where the policy says `exposure: on_decision`.
+
+    Law of exposure: without a render only where it is declared, never for a fallback, and once an assignment.
+    """
+    decision = decide_policy(policy, occasion, rows.assignments_row, cause)
+    rows.take(decision, occasion.attributes["event"])
+    if not (policy.exposed_on_decision and decision.served):
+        return CarriedOut(decision.journal)
+    assignment = rows.assignments()[policy.key]
+    if assignment["exposed_us"] is not None:
+        return CarriedOut(decision.journal)
+    made_id, exposure = decided_exposure(occasion, policy, assignment)
+    rows.set_exposed(policy.key, occasion.appended_us)
+    return CarriedOut(decision.journal, (exposure,), (made_id,))
+
+
+def after_waiting(occasion: Occasion, event: Json) -> Occasion:
+    """The occasion as conditions must see it after a wait: the event and context that triggered, the user as it is now."""
+    attributes = {**occasion.attributes, "event": event, "context": event.get("context") or {}}
+    return occasion._replace(attributes=attributes)

@@ -1,0 +1,217 @@
+"""The gates of a decision, in order, as a table. Each passes with a reason in words, or stops the decision with a reason code.
+
+A gate reads the draft (one policy, one unit, one record) and notes on it what it found out; it stores nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from app.contract.times import milliseconds
+from app.engine.bucketing import choose_variation, hash_unit, in_namespace
+from app.engine.policies import CompiledPolicy
+from app.engine.rows import Row
+
+# What set a decision off: the policy's trigger, a due timer, or the intent signal that a timer waited for.
+TRIGGERED, DUE, INTENT = "triggered", "due", "intent"
+
+
+class Stop(NamedTuple):
+    """The decision ends here. reason: one of the closed list of the journal."""
+
+    reason: str
+    why: str
+
+
+class Draft:
+    """A decision while its gates run: the one object of it that changes. What leaves the engine is made from it."""
+
+    __slots__ = (
+        "allowance_us", "appended_us", "assigned", "attributes", "bucket", "budget_us", "cause", "elapsed_us", "eligible", "existing",
+        "held", "holdout", "late", "new_timer", "pending", "policy", "stale", "unit", "variant",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        unit: str,
+        attributes: Mapping[str, Any],
+        existing: Row | None,
+        held: bool | None,
+        pending: Row | None,
+        cause: str,
+        appended_us: int,
+        elapsed_us: int,
+        budget_us: int | None,
+        allowance_us: int,
+        stale: bool,
+    ) -> None:
+        self.policy = policy
+        self.unit = unit
+        self.attributes = attributes
+        self.existing = existing  # the assignment that binds; a `reassign` version has set it aside
+        self.held = held  # what was found of the policy's named holdout before; None: never asked
+        self.pending = pending
+        self.cause = cause
+        self.appended_us = appended_us
+        self.elapsed_us = elapsed_us
+        self.budget_us = budget_us
+        self.allowance_us = allowance_us
+        self.stale = stale
+        self.eligible = False
+        self.holdout = False
+        self.assigned = False
+        self.late = False
+        self.bucket: float | None = None
+        self.variant: str | None = None
+        self.new_timer: tuple[str, int] | None = None  # (delay | wait, microseconds from now)
+
+
+def trigger(draft: Draft) -> str | Stop:
+    return draft.policy.trigger_event if draft.cause == TRIGGERED else draft.cause
+
+
+def kill(draft: Draft) -> str | Stop:
+    """Kill, pause, and a governance log that has not answered: a kill cannot be outrun by a broken connection."""
+    if draft.policy.halt is not None:
+        return Stop(*draft.policy.halt)
+    if draft.stale:
+        return Stop("governance_stale", "no answer from the governance log within its bound")
+    return "active"
+
+
+def eligibility(draft: Draft) -> str | Stop:
+    draft.eligible = draft.policy.eligible(draft.attributes)
+    return "matched" if draft.eligible else Stop("ineligible", "not matched")
+
+
+def holdout(draft: Draft) -> str | Stop:
+    """A unit's holdout is found once and kept, whatever becomes of the permille; an assignment made before binds."""
+    named = draft.policy.holdout
+    if draft.existing is not None:
+        if draft.existing["holdout"]:
+            draft.holdout = True
+            return Stop("holdout", "held out since its assignment")
+        return "assigned before"
+    if named is None:
+        return "none"
+    if draft.held is not None:
+        draft.holdout = draft.held
+        return Stop("holdout", f"held out by {named.name} before") if draft.held else f"not held by {named.name} before"
+    n = hash_unit(named.seed, draft.unit, named.hash_version)
+    draft.held = draft.holdout = n is not None and n < named.share
+    return Stop("holdout", f"{n} < {named.share}") if draft.holdout else f"{n} >= {named.share}"
+
+
+def existing_assignment(draft: Draft) -> str | Stop:
+    existing = draft.existing
+    if existing is None:
+        return "none"
+    draft.assigned = True
+    draft.variant, draft.bucket = existing["variant"], existing["bucket"]
+    return f"{existing['variant']} of version {existing['rule_version']}"
+
+
+def layer(draft: Draft) -> str | Stop:
+    space = draft.policy.layer
+    if draft.assigned:
+        return "assigned before"
+    if space is None:
+        return "none"
+    shown = f"{space[0]} [{space[1]}, {space[2]})"
+    return f"in {shown}" if in_namespace(draft.unit, space) else Stop("layer_excluded", f"outside {shown}")
+
+
+def coverage(draft: Draft) -> str | Stop:
+    """One hash decides coverage and variant, so a ramp of coverage only ever adds units (GrowthBook's bucket ranges)."""
+    if draft.assigned:
+        return "assigned before"
+    policy = draft.policy
+    n = hash_unit(policy.seed, draft.unit, policy.hash_version)
+    draft.bucket = n
+    chosen = -1 if n is None else choose_variation(n, policy.ranges)
+    if chosen < 0:
+        return Stop("not_covered", f"{n} outside the {policy.coverage} covered")
+    draft.variant = policy.variants[chosen]
+    return f"{n} within the {policy.coverage} covered"
+
+
+def variant(draft: Draft) -> str | Stop:
+    draft.assigned = True
+    assert draft.variant is not None
+    return draft.variant
+
+
+def timing(draft: Draft) -> str | Stop:
+    """Slow is a treatment: a variant may wait for a time or for an intent signal before it acts."""
+    if draft.cause == DUE:
+        return _due(draft)
+    rule = draft.policy.timings[_version_of(draft), draft.variant or ""]
+    if draft.cause == TRIGGERED and draft.pending is not None:
+        reason = "waiting" if draft.pending["kind"] == "wait" else "delayed"
+        return Stop(reason, f"timer {draft.pending['timer_id']} is set")
+    if draft.cause == TRIGGERED and rule.wait_event is not None:
+        draft.new_timer = ("wait", rule.expires_us)
+        return Stop("waiting", f"for {rule.wait_event}")
+    if rule.delay_us:
+        draft.new_timer = ("delay", rule.delay_us)
+        return Stop("delayed", f"by {milliseconds(rule.delay_us):.0f} ms")
+    return "intent" if draft.cause == INTENT else "now"
+
+
+def _due(draft: Draft) -> str | Stop:
+    """Timers compare with the broker's time of the tick, an input like any other."""
+    assert draft.pending is not None
+    if draft.pending["kind"] == "wait":
+        return Stop("expired", "the awaited signal did not come in time")
+    if draft.appended_us > draft.pending["expires_us"]:
+        return Stop("expired", "its time to act had passed")
+    return "due"
+
+
+def lateness(draft: Draft) -> str | Stop:
+    """A late decision has assigned already, so that intention-to-treat stays unbiased; it only acts otherwise.
+
+    A decision is visible only after its commit: the named allowance for it is taken off the budget.
+    """
+    if draft.budget_us is None:
+        return "no budget"
+    draft.late = draft.elapsed_us > draft.budget_us - draft.allowance_us
+    why = f"{milliseconds(draft.elapsed_us):.0f} of {milliseconds(draft.budget_us):.0f} ms"
+    if not draft.late:
+        return why
+    why = f"{why} less {milliseconds(draft.allowance_us):.0f} ms for the commit"
+    return f"{why}, served late" if draft.policy.serve_late else Stop("late_fallback", why)
+
+
+def _version_of(draft: Draft) -> int:
+    return draft.policy.rule_version if draft.existing is None else int(draft.existing["rule_version"])
+
+
+Gate = Callable[[Draft], str | Stop]
+
+GATE_TABLE: tuple[tuple[str, Gate], ...] = (
+    ("trigger", trigger),
+    ("kill", kill),
+    ("eligibility", eligibility),
+    ("holdout", holdout),
+    ("existing_assignment", existing_assignment),
+    ("layer", layer),
+    ("coverage", coverage),
+    ("variant", variant),
+    ("timing", timing),
+    ("lateness", lateness),
+)
+
+
+def run_gates(draft: Draft) -> tuple[Stop | None, list[dict[str, Any]]]:
+    """The stop, if any, and every gate that ran, up to and with the first that failed."""
+    ran: list[dict[str, Any]] = []
+    for name, gate in GATE_TABLE:
+        found = gate(draft)
+        if type(found) is str:
+            ran.append({"gate": name, "passed": True, "why": found})
+        else:
+            assert isinstance(found, Stop)
+            ran.append({"gate": name, "passed": False, "why": found.why})
+            return found, ran
+    return None, ran

@@ -1,0 +1,205 @@
+"""The policies in force at a governance offset, compiled once per change. Refuses nothing: the log did."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from app.contract.catalogue import Catalogue
+from app.contract.policy import Outcome, Policy, Timing
+from app.engine.bucketing import bucket_ranges
+from app.engine.conditions import compile_condition
+
+Condition = Callable[[Mapping[str, Any]], bool]
+EVERYTHING = "*"
+
+
+class PolicyInForce(NamedTuple):
+    """A policy as the log leaves it. `versions`: every body that was ever active, so that old variants keep their action."""
+
+    key: str
+    state: str  # active | paused | killed
+    rule_version: int
+    phase: int  # governance sequence number of the current ramp step
+    coverage_permille: int
+    body: Policy
+    versions: Mapping[int, Policy]
+
+
+class Holdout(NamedTuple):
+    name: str
+    seed: str
+    share: float
+    hash_version: int
+
+
+class OutcomeRule(NamedTuple):
+    """role: primary | secondary[i] | guardrail[i]. within_us None: no window."""
+
+    role: str
+    event: str
+    matches: Condition
+    within_us: int | None
+
+
+class TimingRule(NamedTuple):
+    delay_us: int
+    expires_us: int
+    wait_event: str | None
+    wait_matches: Condition | None
+
+    def awaits(self, event_name: str, event: Mapping[str, Any]) -> bool:
+        return self.wait_event == event_name and self.wait_matches is not None and self.wait_matches(event)
+
+
+class CompiledPolicy(NamedTuple):
+    """halt: None, or (reason, why) of the kill or pause in force, of the policy, its decision point or everything."""
+
+    key: str
+    kind: str
+    mode: str
+    decision_point: str
+    trigger_event: str
+    rule_version: int
+    phase: int
+    halt: tuple[str, str] | None
+    eligible: Condition
+    holdout: Holdout | None
+    layer: tuple[str, float, float] | None
+    seed: str
+    hash_version: int
+    coverage: float
+    ranges: list[tuple[float, float]]
+    variants: tuple[str, ...]
+    actions: Mapping[tuple[int, str], dict[str, Any]]  # (rule version, variant) -> action
+    timings: Mapping[tuple[int, str], TimingRule]
+    fallback_action: dict[str, Any]
+    serve_late: bool
+    exposed_on_decision: bool
+    budget_ms: int | None
+    outcomes: tuple[OutcomeRule, ...]
+    reassign: bool
+    owner: str
+    rollback_flag: str
+    source: PolicyInForce
+
+
+class Policies(NamedTuple):
+    """An immutable snapshot. offset: that of the last governance record read, -1 before the first."""
+
+    offset: int
+    catalogue: Catalogue
+    by_key: Mapping[str, CompiledPolicy]
+    by_event: Mapping[str, tuple[CompiledPolicy, ...]]
+    outcomes_by_event: Mapping[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]]
+
+
+def compile_policies(
+    offset: int,
+    catalogue: Catalogue,
+    in_force: Iterable[PolicyInForce],
+    switches: Mapping[str, str],
+    previous: Policies | None = None,
+) -> Policies:
+    """The snapshot at `offset`. What did not change since `previous` is taken over compiled.
+
+    switches: "*" or "point:<decision point>" -> killed | paused, for those that are on.
+    """
+    reusable = previous.by_key if previous is not None and previous.catalogue is catalogue else {}
+    by_key: dict[str, CompiledPolicy] = {}
+    for entry in sorted(in_force, key=lambda entry: entry.key):
+        halt = _halt(entry, switches)
+        known = reusable.get(entry.key)
+        if known is not None and known.source == entry:
+            by_key[entry.key] = known._replace(halt=halt)
+        else:
+            by_key[entry.key] = _compile(entry, catalogue, halt)
+    by_event: dict[str, tuple[CompiledPolicy, ...]] = {}
+    outcomes: dict[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]] = {}
+    for policy in by_key.values():
+        by_event[policy.trigger_event] = (*by_event.get(policy.trigger_event, ()), policy)
+        for rule in policy.outcomes:
+            outcomes[rule.event] = (*outcomes.get(rule.event, ()), (policy, rule))
+    return Policies(offset, catalogue, by_key, by_event, outcomes)
+
+
+def _halt(entry: PolicyInForce, switches: Mapping[str, str]) -> tuple[str, str] | None:
+    """The strictest of what is switched off; killed is stricter than paused."""
+    point = f"point:{entry.body.trigger.decision_point}"
+    stops = {
+        f"policy {entry.key}": entry.state,
+        f"decision {point}": switches.get(point),
+        "everything": switches.get(EVERYTHING),
+    }
+    for reason in ("killed", "paused"):
+        for what, state in stops.items():
+            if state == reason:
+                return reason, f"{what} is {reason}"
+    return None
+
+
+def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] | None) -> CompiledPolicy:
+    body, groups = entry.body, catalogue.saved_groups
+    event_type = catalogue.event_types.get(body.trigger.event)
+    holdout = None
+    if body.holdout is not None:
+        named = catalogue.holdouts[body.holdout]
+        holdout = Holdout(body.holdout, named.seed, named.permille / 1000, named.hash_version)
+    versions = {**entry.versions, entry.rule_version: body}
+    coverage = entry.coverage_permille / 1000
+    return CompiledPolicy(
+        key=entry.key,
+        kind=body.kind,
+        mode=body.mode,
+        decision_point=body.trigger.decision_point,
+        trigger_event=body.trigger.event,
+        rule_version=entry.rule_version,
+        phase=entry.phase,
+        halt=halt,
+        eligible=compile_condition(body.eligibility, groups),
+        holdout=holdout,
+        layer=None if body.layer is None else (body.layer.name, *body.layer.range),
+        seed=body.seed,
+        hash_version=body.hash_version,
+        coverage=coverage,
+        ranges=bucket_ranges(len(body.variants), coverage, [variant.weight for variant in body.variants]),
+        variants=tuple(variant.key for variant in body.variants),
+        actions={(number, variant.key): variant.action.wire() for number, old in versions.items() for variant in old.variants},
+        timings={
+            (number, variant.key): _timing(old.timing_of(variant.key), groups)
+            for number, old in versions.items()
+            for variant in old.variants
+        },
+        fallback_action=body.fallback_action.wire(),
+        serve_late=body.on_late == "serve",
+        exposed_on_decision=body.exposure == "on_decision",
+        budget_ms=None if event_type is None else event_type.budget_ms,
+        outcomes=tuple(_outcome_rules(body, groups)),
+        reassign=body.reassign,
+        owner=body.owner,
+        rollback_flag=body.rollback_flag,
+        source=entry,
+    )
+
+
+def _timing(timing: Timing, groups: Mapping[str, Any]) -> TimingRule:
+    wait = timing.wait_for
+    return TimingRule(
+        timing.delay_seconds * 1_000_000,
+        timing.expires_seconds * 1_000_000,
+        None if wait is None else wait.event,
+        None if wait is None else compile_condition(wait.where, groups),
+    )
+
+
+def _outcome_rules(body: Policy, groups: Mapping[str, Any]) -> Iterable[OutcomeRule]:
+    """A guardrail without an event is counted from deliveries and exposures, not from outcome events."""
+    if body.outcomes is not None:
+        yield _outcome_rule("primary", body.outcomes.primary, groups)
+        for i, outcome in enumerate(body.outcomes.secondary):
+            yield _outcome_rule(f"secondary[{i}]", outcome, groups)
+    for i, guardrail in enumerate(body.guardrails):
+        if guardrail.event is not None:
+            yield OutcomeRule(f"guardrail[{i}]", guardrail.event, compile_condition(guardrail.where, groups), None)
+
+
+def _outcome_rule(role: str, outcome: Outcome, groups: Mapping[str, Any]) -> OutcomeRule:
+    return OutcomeRule(role, outcome.event, compile_condition(outcome.where, groups), outcome.within_hours * 3_600_000_000)

@@ -1,0 +1,116 @@
+"""The unit's two stored rows, their keys, and the ids already seen. Rows are canonical JSON: what is stored is what is hashed.
+
+eligibility  {"counts": {type: n}, "first_seen_us", "last_seen_us", "milestones": [...], "org", "pricing_model",
+              "session": {"id", "started_us", "events"}}: the facts that conditions see as `user` and `session`.
+assignments  {"assignments": {policy: {...}}, "holdouts": {name: held}, "pending": {policy: {...}}}: what the unit was given,
+              whether each named holdout holds it, and the one timer that each policy may have waiting.
+seen         (day of first append, unit, event id) -> (append time, end of its window, digest of the content).
+timers       (due time, timer id) -> who waits, and the event that triggered.
+"""
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from app.contract.canonical import row_bytes
+from app.contract.envelope import Signal
+from app.contract.times import SECOND_US
+from app.engine.values import Rows
+
+Row = dict[str, Any]
+
+# Ids are filed by day, so that whole days expire from the front of the table without an index of their own.
+DAY_US = 86_400 * SECOND_US
+# A unit's row is read and written at every signal of the unit: what it may hold is bounded.
+MAX_MILESTONES = 256
+MAX_MILESTONE_CHARS = 128
+
+
+class SeenId(NamedTuple):
+    """expires_us is fixed when the id is first seen, so that a later change of the window cannot revive it on replay."""
+
+    appended_us: int
+    expires_us: int
+    digest: bytes
+
+
+def decode(row: bytes | None) -> Row:
+    return {} if row is None else orjson.loads(row)
+
+
+def encode(row: Row) -> bytes:
+    return row_bytes(row)
+
+
+def unit_key(unit: str) -> bytes:
+    return unit.encode()
+
+
+# One leading byte keeps the keys of a table apart from what its store files for itself under a zero byte.
+_SEEN, _TIMER = b"s", b"t"
+
+
+def seen_key(day: int, unit: str, event_id: str) -> bytes:
+    return _SEEN + day.to_bytes(4) + unit.encode() + b"\x1f" + bytes.fromhex(event_id.replace("-", ""))
+
+
+def seen_value(seen: SeenId) -> bytes:
+    return seen.appended_us.to_bytes(8) + seen.expires_us.to_bytes(8) + seen.digest
+
+
+def find_seen(rows: Rows, unit: str, event_id: str, appended_us: int, window_us: int) -> SeenId | None:
+    """The unexpired row of this id, looked up in every day that the window reaches (two, for the default of 24 hours)."""
+    today = appended_us // DAY_US
+    for day in range(today, (appended_us - window_us) // DAY_US - 1, -1):
+        raw = rows.get_bytes(seen_key(day, unit, event_id))
+        if raw is not None:
+            seen = SeenId(int.from_bytes(raw[:8]), int.from_bytes(raw[8:16]), raw[16:])
+            if appended_us < seen.expires_us:
+                return seen
+    return None
+
+
+def timer_key(due_us: int, timer_id: str) -> bytes:
+    return _TIMER + due_us.to_bytes(8) + UUID(timer_id).bytes
+
+
+def timers_until(us: int) -> tuple[bytes, bytes]:
+    """The key range of the timers that are due at `us`."""
+    return _TIMER, _TIMER + (us + 1).to_bytes(8)
+
+
+def seen_before(us: int) -> tuple[bytes, bytes]:
+    """The key range of the ids that were first seen on the days before that of `us`."""
+    return _SEEN, _SEEN + (us // DAY_US).to_bytes(4)
+
+
+def session_of(user: Row, signal: Signal) -> Row:
+    """The session as it stood before the signal; an unknown session id opens one."""
+    session: Row | None = user.get("session")
+    if session is not None and session["id"] == signal.session_id:
+        return session
+    return {"id": signal.session_id, "started_us": signal.ts_us, "events": 0}
+
+
+def with_signal(user: Row, signal: Signal, appended_us: int) -> Row:
+    """The eligibility row after the signal: the facts that later decisions may ask for."""
+    session = session_of(user, signal)
+    row = dict(user)
+    counts = dict(user.get("counts", ()))
+    counts[signal.event_name] = counts.get(signal.event_name, 0) + 1
+    row["counts"] = counts
+    row.setdefault("first_seen_us", appended_us)
+    row["last_seen_us"] = appended_us
+    row["session"] = {**session, "events": session["events"] + 1}
+    for fact in ("org", "pricing_model"):
+        value = signal.event.get(fact)
+        if value is not None:
+            row[fact] = value
+    if signal.event_name == "activation_milestone":
+        row["milestones"] = _with_milestone(user.get("milestones", []), signal.properties.get("name"))
+    return row
+
+
+def _with_milestone(milestones: list[str], name: Any) -> list[str]:
+    return milestones if name is None or name in milestones else [*milestones, name]

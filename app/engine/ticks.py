@@ -1,0 +1,79 @@
+"""fire: what a tick sets off. Time comes in as a record, so timers replay: due times compare with the tick's append time."""
+
+from collections.abc import Iterator
+
+from app.contract.times import format_us
+from app.engine.decide import CarriedOut, carry_out
+from app.engine.decision import Occasion
+from app.engine.gates import DUE
+from app.engine.policies import Policies
+from app.engine.record import journal_output
+from app.engine.rows import Row, decode, seen_before, timers_until
+from app.engine.unit import UnitRows
+from app.engine.values import SEEN, InputRecord, Moment, State, Step, Write
+
+
+def fire(record: InputRecord, state: State, policies: Policies, moment: Moment) -> Iterator[Step]:
+    """One Step for each timer that is due, at most `timers_per_tick`; the next tick fires the rest.
+
+    Each Step must be stored before the next is asked for: two timers may be of one unit.
+    """
+    limit = policies.catalogue.bounds.timers_per_tick
+    due = state.timers.scan(*timers_until(record.appended_us), limit)
+    for _, value in due:
+        yield _fire_one(decode(value), record, state, policies, moment)
+    expired = _expired_ids(record, state, policies)
+    if expired:
+        yield Step((), expired)
+
+
+def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
+    """Kill, pause, holdout and eligibility are asked again; a policy that is gone decides nothing."""
+    rows = UnitRows(timer["unit"], state)
+    rows.drop_timer(timer["due_us"], timer["timer_id"])
+    pending = rows.pending().get(timer["policy"])
+    policy = policies.by_key.get(timer["policy"])
+    made: CarriedOut | None = None
+    if policy is not None and pending is not None:
+        user, event = rows.user(), timer["event"]
+        occasion = Occasion(
+            record.topic,
+            record.partition,
+            record.offset,
+            timer["unit"],
+            {"event": event, "context": event.get("context") or {}, "user": user, "session": user.get("session", {})},
+            record.appended_us,
+            record.appended_us,
+            None,
+            moment.now_us,
+            moment.governance_stale,
+            policies.catalogue.bounds.commit_allowance_ms * 1000,
+        )
+        made = carry_out(policy, occasion, rows, DUE)
+    elif pending is not None:
+        rows.drop_pending(timer["policy"])
+    state_digest, writes = rows.finish()
+    journal = journal_output(
+        record,
+        "fired",
+        policies,
+        moment,
+        state_digest,
+        unit=timer["unit"],
+        event_id=None,
+        budget_ms=None if policy is None else policy.budget_ms,
+        decisions=[] if made is None else [made.journal],
+        exposures=[] if made is None else list(made.exposures),
+        timer_id=timer["timer_id"],
+        due_ts=format_us(timer["due_us"]),
+        set_by_decision_id=timer["decision_id"],
+    )
+    return Step((journal, *(() if made is None else made.outputs)), writes)
+
+
+def _expired_ids(record: InputRecord, state: State, policies: Policies) -> tuple[Write, ...]:
+    """Ids whose window is over, oldest day first. Deleting them changes no decision: find_seen asks the time itself."""
+    window_us = policies.catalogue.windows.dedup_window_seconds * 1_000_000
+    limit = policies.catalogue.bounds.seen_expired_per_tick
+    rows = state.seen.scan(*seen_before(record.appended_us - window_us), limit)
+    return tuple(Write(SEEN, key, None) for key, value in rows if int.from_bytes(value[8:16]) <= record.appended_us)

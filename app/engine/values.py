@@ -1,0 +1,76 @@
+"""What goes into the engine and what comes out of it: plain frozen values."""
+
+from typing import NamedTuple, Protocol
+
+ELIGIBILITY = "eligibility"
+ASSIGNMENTS = "assignments"
+SEEN = "seen"
+TIMERS = "timers"
+TABLES = (ELIGIBILITY, ASSIGNMENTS, SEEN, TIMERS)
+
+
+class InputRecord(NamedTuple):
+    """One consumed record. `appended_us` is the broker's append time, of millisecond resolution."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_us: int
+    key: bytes | None
+    value: bytes
+
+
+class Moment(NamedTuple):
+    """What depends on the instant of the decision; the journal records it, replay reads it back."""
+
+    now_us: int
+    governance_stale: bool = False
+
+
+class Write(NamedTuple):
+    """A row to store; value None deletes it."""
+
+    table: str
+    key: bytes
+    value: bytes | None
+
+
+class Output(NamedTuple):
+    """A record to append to `topic`, in the partition of the input."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+
+
+class Step(NamedTuple):
+    """All effects of one input (or of one timer that fired): outputs, the journal record first, and row writes."""
+
+    outputs: tuple[Output, ...]
+    writes: tuple[Write, ...]
+
+
+class Rows(Protocol):
+    """One table of one partition group, as the engine reads it. Keys sort as bytes."""
+
+    def get_bytes(self, key: bytes) -> bytes | None: ...
+
+    def scan(self, lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with lo <= key < hi, in key order."""
+        ...
+
+
+class State(Protocol):
+    """The tables of one partition group before the record."""
+
+    @property
+    def eligibility(self) -> Rows: ...
+
+    @property
+    def assignments(self) -> Rows: ...
+
+    @property
+    def seen(self) -> Rows: ...
+
+    @property
+    def timers(self) -> Rows: ...

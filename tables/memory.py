@@ -1,0 +1,55 @@
+"""The same tables held in memory: for replays and tests, where state is rebuilt from the topics and thrown away."""
+
+from bisect import bisect_left, insort
+
+from app.engine.values import Write
+
+
+class MemoryRows:
+    """One table as a dict, with its keys sorted only where ranges are asked for (`ordered`)."""
+
+    def __init__(self, *, ordered: bool = False) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self._keys: list[bytes] | None = [] if ordered else None
+
+    def get_bytes(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    def scan(self, lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        keys = sorted(self.rows) if self._keys is None else self._keys
+        start = bisect_left(keys, lo)
+        end = min(bisect_left(keys, hi), start + limit)
+        return [(key, self.rows[key]) for key in keys[start:end]]
+
+    def put_bytes(self, key: bytes, value: bytes) -> None:
+        if self._keys is not None and key not in self.rows:
+            insort(self._keys, key)
+        self.rows[key] = value
+
+    def delete_bytes(self, key: bytes) -> None:
+        if self.rows.pop(key, None) is not None and self._keys is not None:
+            del self._keys[bisect_left(self._keys, key)]
+
+
+class MemoryState:
+    """The state of one partition group. Satisfies app.engine.values.State."""
+
+    def __init__(self) -> None:
+        self.eligibility = MemoryRows()
+        self.assignments = MemoryRows()
+        self.seen = MemoryRows()
+        self.timers = MemoryRows(ordered=True)
+        self._by_name = {
+            "eligibility": self.eligibility,
+            "assignments": self.assignments,
+            "seen": self.seen,
+            "timers": self.timers,
+        }
+
+    def store(self, writes: tuple[Write, ...]) -> None:
+        for table, key, value in writes:
+            rows = self._by_name[table]
+            if value is None:
+                rows.delete_bytes(key)
+            else:
+                rows.put_bytes(key, value)
