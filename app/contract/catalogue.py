@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from app.contract.policy import Action, DottedName, Key, Permille, Policy, RiskClass, Strict, Text, highest_class
+from app.contract.policy import Action, DottedName, EventName, Key, Permille, Policy, RiskClass, Strict, Text, highest_class
 from app.contract.topics import AUDIT_WINDOW_DAYS, SERVICE_TYPES
 
 DAY_SECONDS = 86_400
@@ -62,7 +62,7 @@ class Bounds(Strict):
 class Catalogue(Strict):
     """A `catalogue` record replaces the whole catalogue; what it leaves out of windows and bounds has its default."""
 
-    event_types: dict[Key, EventType]
+    event_types: dict[EventName, EventType]
     decision_points: dict[DottedName, DecisionPoint] = Field(default_factory=dict)
     holdouts: dict[Key, Holdout] = Field(default_factory=dict)
     saved_groups: dict[Text, list[JsonValue]] = Field(default_factory=dict)

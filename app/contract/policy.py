@@ -13,6 +13,8 @@ RISK_CLASSES: tuple[RiskClass, ...] = ("low", "workflow", "sensitive")
 
 # Keys go into ids (parts joined by U+001F) and into topic and metric names: a narrow charset keeps all of them unambiguous.
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+# As the envelope has it.
+EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 DottedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64}){0,7}$")]
 VariantKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -40,7 +42,7 @@ def highest_class(*classes: RiskClass | None) -> RiskClass:
 
 
 class Trigger(Strict):
-    event: Key
+    event: EventName
     decision_point: DottedName
 
 
@@ -65,7 +67,7 @@ class Action(Strict):
 class WaitFor(Strict):
     """The intent signal that a delayed treatment waits for."""
 
-    event: Key
+    event: EventName
     where: Condition = Field(default_factory=dict)
 
 
@@ -87,7 +89,7 @@ class Variant(Strict):
 class Outcome(Strict):
     """value: dotted path of the measured number, needed by continuous and ratio."""
 
-    event: Key
+    event: EventName
     where: Condition = Field(default_factory=dict)
     within_hours: Annotated[int, Field(ge=1)]
     kind: Literal["binary", "count", "continuous", "ratio"]
@@ -103,7 +105,7 @@ class Guardrail(Strict):
     """event None: a metric that Truelift counts itself, such as not_rendered_rate."""
 
     metric: Key
-    event: Key | None = None
+    event: EventName | None = None
     where: Condition = Field(default_factory=dict)
     worse_if: Literal["increase", "decrease"]
     bound: Annotated[float, Field(ge=0)]

@@ -1,0 +1,103 @@
+"""May this record be applied, and what state follows? Pure: (State, Record, append time) -> State, or RefusedError with a code.
+
+The order of the questions: is it signed by a known, valid key; may that key's role write this type; is it next in the chain;
+is its time credible; is the move legal. The moves themselves are in app/governance/policy_moves.py and admin_moves.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.contract.times import SECOND_US, format_us, parse_us
+from app.governance.admin_moves import apply_catalogue, apply_checkpoint, apply_keys, apply_topology
+from app.governance.moves import ROLES_OF, RecordType
+from app.governance.policy_moves import (
+    apply_activated,
+    apply_approved,
+    apply_drill,
+    apply_halt,
+    apply_looked,
+    apply_proposed,
+    apply_ramped,
+    apply_retired,
+    apply_rolled_back,
+)
+from app.governance.records import Record, RefusedError
+from app.governance.signatures import is_signed_by, record_hash
+from app.governance.state import Key, State
+
+# A record's own time against the broker's append time: without a bound a writer with an expired key could date itself back.
+TS_SKEW_SECONDS = 300
+
+_EFFECTS: dict[RecordType, Callable[[State, Record], State]] = {
+    "proposed": apply_proposed,
+    "approved": apply_approved,
+    "activated": apply_activated,
+    "ramped": apply_ramped,
+    "paused": apply_halt,
+    "resumed": apply_halt,
+    "killed": apply_halt,
+    "retired": apply_retired,
+    "rolled_back": apply_rolled_back,
+    "looked": apply_looked,
+    "drill": apply_drill,
+    "catalogue": apply_catalogue,
+    "keys": apply_keys,
+    "topology": apply_topology,
+    "checkpoint": apply_checkpoint,
+}
+
+
+def judge(state: State, record: Record, append_us: int) -> State:
+    """The state after `record`, which the broker appended at `append_us`. Raises RefusedError; never changes `state`."""
+    _check_key(_signer(state, record), record)
+    _check_chain(state, record)
+    _check_words(record, append_us)
+    after = _EFFECTS[record.type](state, record)
+    return replace(after, seq=record.seq, head_hash=record_hash(record.raw()))
+
+
+def _signer(state: State, record: Record) -> Key:
+    if not record.signature:
+        raise RefusedError("unsigned", "the record carries no signature", "Sign it: truelift --as NAME")
+    key = state.keys.get(record.key_id)
+    if key is None:
+        raise RefusedError("unknown_key", f"no keys record knows {record.key_id!r}", "Let root register it: truelift keys new")
+    if not is_signed_by(record, key.public_key):
+        what = f"the signature is not one of key {key.key_id}"
+        raise RefusedError("bad_signature", what, "The record was changed after it was signed; sign it anew")
+    return key
+
+
+def _check_key(key: Key, record: Record) -> None:
+    if key.revoked:
+        raise RefusedError("revoked_key", f"key {key.key_id} of {key.actor} is revoked", "Use another key: truelift keys list")
+    if key.not_after is not None and record.ts_us > parse_us(key.not_after):
+        what = f"key {key.key_id} of {key.actor} ended at {key.not_after}"
+        raise RefusedError("expired_key", what, "Make a new one: truelift keys new")
+    if record.actor != key.actor:
+        what = f"key {key.key_id} belongs to {key.actor!r}, not to {record.actor!r}"
+        raise RefusedError("wrong_actor", what, "Name the key's own actor")
+    if record.role not in key.roles:
+        what = f"{key.actor} does not hold the role {record.role!r} but {', '.join(key.roles)}"
+        raise RefusedError("role_not_held", what, "Sign in a role that is held")
+    allowed = ROLES_OF[record.type]
+    if record.role not in allowed:
+        needed = " or ".join(allowed)
+        what = f"a {record.type} record needs the role {needed}, not {record.role}"
+        raise RefusedError("wrong_role", what, f"Ask one who is {needed}")
+
+
+def _check_chain(state: State, record: Record) -> None:
+    if record.prev_hash != state.head_hash:
+        what = f"the record follows {record.prev_hash[:12]}, but the head is {state.head_hash[:12]} (seq {state.seq})"
+        raise RefusedError("out_of_chain", what, "Read the log to its end and sign again on its head")
+    if record.seq != state.seq + 1:
+        raise RefusedError("wrong_seq", f"seq is {record.seq} after {state.seq}", "Number records without gaps")
+
+
+def _check_words(record: Record, append_us: int) -> None:
+    if abs(append_us - record.ts_us) > TS_SKEW_SECONDS * SECOND_US:
+        what = f"ts {record.ts} is more than {TS_SKEW_SECONDS} s from the broker's {format_us(append_us)}"
+        raise RefusedError("ts_out_of_bounds", what, "Set the clock of the writing machine")
+    if not record.reason.strip():
+        raise RefusedError("no_reason", "the record gives no reason", "Say why: --reason TEXT")
