@@ -31,7 +31,8 @@ _FOREVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "de
 _AUDIT = {"retention.ms": str(AUDIT_WINDOW_DAYS * 86_400_000), "cleanup.policy": "delete"}
 _MINUTES = {"retention.ms": str(REPLIES_KEPT_MINUTES * 60_000), "cleanup.policy": "delete"}
 # The broker's clock, not the client's, orders and times the inputs.
-_INPUT = _AUDIT | {"message.timestamp.type": "LogAppendTime"}
+_BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+_INPUT = _AUDIT | _BROKER_TIME
 
 
 class TopicSpec(NamedTuple):
@@ -65,7 +66,8 @@ def topic_specs(event_types: Iterable[str], max_record_bytes: int) -> list[Topic
         TopicSpec(OUTCOMES, None, _FOREVER | input_bytes),
         TopicSpec(DEADLETTER, None, _AUDIT | deadletter_bytes),
         TopicSpec(REPLIES, None, _MINUTES | output_bytes),
-        TopicSpec(GOVERNANCE, 1, _FOREVER | input_bytes),
+        # The time of a governance record is the broker's: an expired key cannot date itself back.
+        TopicSpec(GOVERNANCE, 1, _FOREVER | _BROKER_TIME | input_bytes),
     ]
 
 
