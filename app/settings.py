@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".truelift"), description="stores, keys, warehouse and the embedded broker")
     keys_dir: Path | None = Field(None, description="none: <data_dir>/keys")
     root_public_key: str | None = Field(None, description="none: the text of <keys_dir>/root.pub")
+    actor: str | None = Field(None, description="name of the key that governance commands sign with (--as)")
 
     app_id: str = Field("truelift", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group; changelog prefix")
     group_instance_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="static member (KIP-345)")
