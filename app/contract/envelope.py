@@ -3,10 +3,11 @@
 What depends on the governed catalogue (known types, time bounds, size) is asked afterwards, in app/engine/admission.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeGuard
 
 import orjson
-from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Strict, StringConstraints, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic takes typing.TypedDict only from Python 3.12 on
 
 from app.contract.ids import event_uuid, is_uuid
@@ -14,12 +15,22 @@ from app.contract.times import parse_us
 
 ANONYMOUS_PREFIX = "anon:"
 SHOWN_VALUE_CHARS = 80
+NAME_MAX_CHARS = 256
+# orjson reads 1,024 levels and writes 254: what is taken in must be writable in every record and row that carries it.
+DEPTH_MAX = 128
 
 # U+001F separates the parts of an id, U+0000 ends a string for many readers: neither may be in a name.
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00\x1f]+$")]
-# RFC 3339, section 5.6. A pattern here and one conversion afterwards cost a third of a datetime field.
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX_CHARS, pattern=r"^[^\x00\x1f]+$")]
+# Kept in the unit's row, which is read and written at every signal.
+_Fact = Annotated[str, StringConstraints(max_length=NAME_MAX_CHARS)]
+# RFC 3339, section 5.6, without leap seconds and lower-case z. Hour 24 is refused here, not by the parser: Python reads it from
+# 3.14 on, and a record means the same on every Python. A pattern and one conversion afterwards cost a third of a datetime field.
 _Time = Annotated[
-    str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$")
+    str,
+    StringConstraints(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+        r"(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+    ),
 ]
 _EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
@@ -31,7 +42,7 @@ class Experiment(TypedDict):
     key: _Name
     variant: _Name
     assignment_id: _Name
-    rule_version: int
+    rule_version: Annotated[int, Strict()]
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -49,8 +60,8 @@ class Envelope(TypedDict):
     context: NotRequired[dict[str, Any]]
     experiment: NotRequired[Experiment | None]
     governance: NotRequired[dict[str, Any] | None]
-    org: NotRequired[str | None]
-    pricing_model: NotRequired[str | None]
+    org: NotRequired[_Fact | None]
+    pricing_model: NotRequired[_Fact | None]
     source: NotRequired[str | None]
     source_id: NotRequired[str | None]
 
@@ -80,7 +91,9 @@ class Rejection(NamedTuple):
 
 _ENVELOPE: TypeAdapter[Envelope] = TypeAdapter(Envelope)
 
-Code = Literal["malformed_json", "not_an_object", "missing_field", "invalid_field", "missing_user", "reserved_user_id"]
+Code = Literal[
+    "malformed_json", "not_an_object", "too_deep", "missing_field", "invalid_field", "missing_user", "reserved_user_id"
+]  # fmt: skip
 
 
 def parse_signal(raw: bytes) -> Signal | Rejection:
@@ -93,21 +106,26 @@ def parse_signal(raw: bytes) -> Signal | Rejection:
         return _reject(
             "not_an_object", f"the record is a JSON {type(event).__name__}, not an object; send the envelope as one object"
         )
+    if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and _is_too_deep(event):
+        return _reject("too_deep", f"the record nests deeper than {DEPTH_MAX} levels; flatten it", event)
     try:
         _ENVELOPE.validate_python(event)
     except ValidationError as error:
         return _rejection(error, event)
     try:
         ts_us, received_us = parse_us(event["ts"]), _optional_us(event.get("received_ts"))
-    except ValueError as error:
-        return _reject("invalid_field", f"field ts or received_ts is no moment: {error}", event)
+    except ValueError:
+        # Not the exception's own words: they differ between versions of Python, and a rejection is replayed to the byte.
+        said = f"ts {shown(event['ts'])}, received_ts {shown(event.get('received_ts'))}"
+        remedy = "send moments of the calendar in UTC, as 2026-11-22T10:15:30.123456Z"
+        return _reject("invalid_field", f"a time is no moment: {said}; {remedy}", event)
     user_id, anonymous_id = event.get("user_id"), event.get("anonymous_id")
     if user_id is None and anonymous_id is None:
         return _reject("missing_user", "user_id and anonymous_id are both missing; send at least one of them", event)
     if user_id is not None and user_id.startswith(ANONYMOUS_PREFIX):
         return _reject(
             "reserved_user_id",
-            f"user_id {_shown(user_id)} begins with {ANONYMOUS_PREFIX!r}, which is kept for anonymous units; "
+            f"user_id {shown(user_id)} begins with {ANONYMOUS_PREFIX!r}, which is kept for anonymous units; "
             "send such an id as anonymous_id without the prefix",
             event,
         )
@@ -147,7 +165,7 @@ def _rejection(error: ValidationError, event: dict[str, Any]) -> Rejection:
         if problem["type"] == "missing":
             parts.append(f"field {field} is missing; send it")
         else:
-            parts.append(f"field {field} is {_shown(problem['input'])}: {problem['msg']}")
+            parts.append(f"field {field} is {shown(problem['input'])}: {problem['msg']}")
     code: Code = "missing_field" if all(problem["type"] == "missing" for problem in problems) else "invalid_field"
     return _reject(code, " | ".join(parts), event)
 
@@ -160,12 +178,33 @@ def _reject(code: Code, message: str, event: dict[str, Any] | None = None) -> Re
     return Rejection(
         code,
         message,
-        event_id if isinstance(event_id, str) else None,
-        user_id if isinstance(user_id, str) else None,
+        event_id if _is_short(event_id) else None,
+        user_id if _is_short(user_id) else None,
     )
 
 
-def _shown(value: object) -> str:
-    """The value as JSON, cut to what a log line can bear."""
+def _is_short(name: object) -> TypeGuard[str]:
+    """A rejected name of any length goes to the dead letter alone: the journal record has to stay writable."""
+    return isinstance(name, str) and len(name) <= NAME_MAX_CHARS
+
+
+def _is_too_deep(value: object) -> bool:
+    """Level by level, without recursion: a sender chooses the depth."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for outer in level for inner in _parts(outer) if type(inner) in (dict, list)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def shown(value: object) -> str:
+    """The value as JSON, cut to what a log line can bear. Not repr: which characters it escapes depends on Python's version."""
     text = orjson.dumps(value, default=repr).decode()
     return text if len(text) <= SHOWN_VALUE_CHARS else text[:SHOWN_VALUE_CHARS] + "…"

@@ -9,6 +9,8 @@ HOUR_US = 3_600 * SECOND_US
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def micros(moment: datetime) -> int:
@@ -17,11 +19,14 @@ def micros(moment: datetime) -> int:
 
 
 def parse_us(text: str) -> int:
-    """Microseconds UTC of an RFC 3339 time with offset. ValueError when it has none or is malformed."""
+    """Microseconds UTC of an RFC 3339 time with offset. ValueError when it has none, is malformed or out of the calendar."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC; write it as 2026-11-22T10:15:30.123456Z")
-    return micros(moment)
+    us = micros(moment)
+    if not _FIRST_US <= us <= _LAST_US:  # an offset can lead out of the calendar, where no moment can be written again
+        raise ValueError(f"{text!r} is not within the years 1 to 9999 of UTC")
+    return us
 
 
 def format_us(us: int) -> str:
@@ -33,7 +38,8 @@ def format_us(us: int) -> str:
 # Records of one moment share their second: the calendar arithmetic is done once for it. 4,096 seconds bound the cache.
 @lru_cache(maxsize=4096)
 def _second_text(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+    # Not strftime: its %Y of a year before 1000 has four digits on some systems only.
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
 
 
 def milliseconds(us: int) -> float:

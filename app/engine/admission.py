@@ -3,7 +3,7 @@
 Whatever is rejected here gets a journal record and a dead letter; nothing is dropped.
 """
 
-from app.contract.envelope import Rejection, Signal, parse_signal
+from app.contract.envelope import Rejection, Signal, parse_signal, shown
 from app.contract.ids import is_uuid
 from app.contract.times import SECOND_US, format_us
 from app.contract.topics import SERVICE_TYPES, event_topic
@@ -49,8 +49,8 @@ def _own_key(record: InputRecord, signal: Signal, policies: Policies) -> str | N
     """A wrong key is a wrong partition: another task would decide for this unit without its assignments."""
     if record.key == signal.unit.encode():
         return None
-    shown = "null" if record.key is None else repr(record.key.decode(errors="replace"))
-    return f"the record's key is {shown}, its unit {signal.unit!r}; key every record by its unit"
+    key = "null" if record.key is None else shown(record.key.decode(errors="replace"))
+    return f"the record's key is {key}, its unit {shown(signal.unit)}; key every record by its unit"
 
 
 def _not_future(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
@@ -79,7 +79,7 @@ def _milestone_name(record: InputRecord, signal: Signal, policies: Policies) -> 
     name = signal.properties.get("name")
     if isinstance(name, str) and 0 < len(name) <= MAX_MILESTONE_CHARS:
         return None
-    return f"properties.name of a milestone is {name!r}; send its name, 1 to {MAX_MILESTONE_CHARS} characters"
+    return f"properties.name of a milestone is {shown(name)}; send its name, 1 to {MAX_MILESTONE_CHARS} characters"
 
 
 def _acknowledges(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
@@ -89,7 +89,8 @@ def _acknowledges(record: InputRecord, signal: Signal, policies: Policies) -> st
     if experiment is None:
         return "field experiment is missing; an acknowledgement names key, variant, assignment_id and rule_version"
     if not is_uuid(experiment["assignment_id"]):
-        return f"experiment.assignment_id {experiment['assignment_id']!r} is no id; send the one that came with the decision"
+        said = shown(experiment["assignment_id"])
+        return f"experiment.assignment_id {said} is no id; send the one that came with the decision"
     return None
 
 

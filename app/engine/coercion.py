@@ -201,7 +201,10 @@ def _text_number(text: str) -> float:
     if _DECIMAL.fullmatch(text):
         return float(text)
     if _RADIX.fullmatch(text):
-        return float(int(text, 0))
+        try:
+            return float(int(text, 0))
+        except OverflowError:  # beyond the largest double; float() of decimal digits says Infinity by itself
+            return inf
     return _INFINITIES.get(text, nan)
 
 

@@ -3,7 +3,7 @@
 Refuses what was never decided, never served, or served as another variant: nothing is inferred.
 """
 
-from app.contract.envelope import Rejection, Signal
+from app.contract.envelope import Rejection, Signal, shown
 from app.contract.ids import exposure_id, uuid_of
 from app.contract.times import format_us
 from app.engine.decision import Occasion
@@ -80,7 +80,8 @@ def mismatch(signal: Signal, assignment: Row | None) -> Rejection | None:
     if assignment["holdout"] or said["variant"] != assignment["variant"]:
         return Rejection(
             "variant_mismatch",
-            f"variant {said['variant']!r} was acknowledged, {assignment['variant']!r} was assigned; render what was decided",
+            f"variant {shown(said['variant'])} was acknowledged, {shown(assignment['variant'])} was assigned; "
+            "render what was decided",
         )
     if said["rule_version"] != assignment["rule_version"]:
         return Rejection(

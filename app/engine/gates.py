@@ -26,8 +26,8 @@ class Draft:
     """A decision while its gates run: the one object of it that changes. What leaves the engine is made from it."""
 
     __slots__ = (
-        "allowance_us", "appended_us", "assigned", "attributes", "bucket", "budget_us", "cause", "elapsed_us", "eligible", "existing",
-        "held", "holdout", "late", "new_timer", "pending", "policy", "stale", "unit", "variant",
+        "allowance_us", "appended_us", "assigned", "attributes", "bucket", "budget_us", "cause", "elapsed_us", "eligible",
+        "existing", "held", "holdout", "late", "new_timer", "pending", "policy", "stale", "unit", "variant",
     )  # fmt: skip
 
     def __init__(
@@ -146,6 +146,9 @@ def timing(draft: Draft) -> str | Stop:
     if draft.cause == DUE:
         return _due(draft)
     rule = draft.policy.timings[_version_of(draft), draft.variant or ""]
+    if draft.cause == INTENT and draft.pending is not None and draft.appended_us > draft.pending["expires_us"]:
+        # No tick has said so yet (the worker was away): the broker's time of the intent decides, as it would have.
+        return Stop("expired", "the awaited signal came after its time")
     if draft.cause == TRIGGERED and draft.pending is not None:
         reason = "waiting" if draft.pending["kind"] == "wait" else "delayed"
         return Stop(reason, f"timer {draft.pending['timer_id']} is set")

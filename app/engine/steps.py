@@ -1,11 +1,13 @@
 """The Steps that decide nothing: rejected, repeated; and where a signal's lateness counts from."""
 
-from app.contract.envelope import Rejection, Signal
+from app.contract.envelope import ANONYMOUS_PREFIX, NAME_MAX_CHARS, Rejection, Signal
 from app.engine.policies import Policies
 from app.engine.record import deadletter_output, journal_output
 from app.engine.rows import SeenId
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, Output, Step
+
+UNIT_KEY_MAX_BYTES = len(ANONYMOUS_PREFIX) + 4 * NAME_MAX_CHARS
 
 
 def lateness_base_us(signal: Signal, record: InputRecord, policies: Policies) -> int:
@@ -52,7 +54,9 @@ def rejected(
         poison=poison,
         rejection={"code": rejection.code, "message": rejection.message},
     )
-    return Step((journal._replace(key=record.key), deadletter_output(record, rejection)), ())
+    # Whatever came as the key is in the dead letter; the journal's has to stay writable.
+    key = record.key if record.key is None or len(record.key) <= UNIT_KEY_MAX_BYTES else None
+    return Step((journal._replace(key=key), deadletter_output(record, rejection)), ())
 
 
 def plain_journal(
