@@ -2,7 +2,8 @@
 
 from bisect import bisect_left, insort
 
-from app.engine.values import Write
+from app.engine.values import TABLES, TIMERS
+from tables.unit_state import UnitState
 
 
 class MemoryRows:
@@ -31,25 +32,8 @@ class MemoryRows:
             del self._keys[bisect_left(self._keys, key)]
 
 
-class MemoryState:
-    """The state of one partition group. Satisfies app.engine.values.State."""
+class MemoryState(UnitState):
+    """The state of one partition group in memory."""
 
     def __init__(self) -> None:
-        self.eligibility = MemoryRows()
-        self.assignments = MemoryRows()
-        self.seen = MemoryRows()
-        self.timers = MemoryRows(ordered=True)
-        self._by_name = {
-            "eligibility": self.eligibility,
-            "assignments": self.assignments,
-            "seen": self.seen,
-            "timers": self.timers,
-        }
-
-    def store(self, writes: tuple[Write, ...]) -> None:
-        for table, key, value in writes:
-            rows = self._by_name[table]
-            if value is None:
-                rows.delete_bytes(key)
-            else:
-                rows.put_bytes(key, value)
+        super().__init__({name: MemoryRows(ordered=name == TIMERS) for name in TABLES})
