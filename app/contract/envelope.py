@@ -24,7 +24,7 @@ _Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX_CHARS
 # Kept in the unit's row, which is read and written at every signal.
 _Fact = Annotated[str, StringConstraints(max_length=NAME_MAX_CHARS)]
 # RFC 3339, section 5.6, without leap seconds and lower-case z. Hour 24 is refused here, not by the parser: Python reads it from
-# 3.14 on, and a record means the same on every Python. A pattern and one conversion afterwards: a third of a datetime field's cost.
+# 3.14 on, and a record means the same on every Python. A pattern and one conversion afterwards cost a third of a datetime.
 _Time = Annotated[
     str,
     StringConstraints(
