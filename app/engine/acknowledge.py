@@ -3,6 +3,7 @@
 from app.contract.envelope import Signal
 from app.engine.exposures import acknowledged_exposure, mismatch
 from app.engine.policies import Policies
+from app.engine.record import ids_field
 from app.engine.repeats import content_digest, repetition, seen_write
 from app.engine.steps import plain_journal, rejected, repeated_step
 from app.engine.unit import UnitRows
@@ -17,17 +18,17 @@ def acknowledge(signal: Signal, record: InputRecord, state: State, policies: Pol
     if repeated is not None:
         return repeated_step(repeated, signal, record, rows, policies, moment)
     key = signal.event["experiment"]["key"]
-    assignment = rows.assignments().get(key)
+    assignment = rows.assignments.get(key)
     refused = mismatch(signal, assignment)
     if refused is not None:
         return rejected(record, refused, policies, moment, signal)
     assert assignment is not None
-    seen = seen_write(signal, record, policies, digest)
-    if assignment["exposed_us"] is not None:
-        state_digest, _ = rows.finish()
-        return Step((plain_journal("duplicate", signal, record, policies, moment, state_digest),), (seen,))
-    made_id, exposure = acknowledged_exposure(signal, assignment)
-    rows.set_exposed(key, record.appended_us)
-    state_digest, writes = rows.finish()
-    journal = plain_journal("exposed", signal, record, policies, moment, state_digest, exposures=[made_id])
-    return Step((journal, exposure), (seen, *writes))
+    status = "duplicate"
+    if assignment["exposed_us"] is None:
+        status = "exposed"
+        rows.expose(assignment, record.appended_us, *acknowledged_exposure(signal, assignment))
+    state_digest = rows.finish()
+    more = ids_field("exposures", rows.exposures)
+    journal = plain_journal(status, signal, record, policies, moment, state_digest, more=more)
+    rows.writes.append(seen_write(signal, record, policies, digest))
+    return Step((journal, *rows.outputs), tuple(rows.writes))

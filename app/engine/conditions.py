@@ -105,7 +105,7 @@ class _Compiler:
             return self.malformed(path, f"takes a condition such as {{context.route: /app}}, got {shown(condition)}")
         if len(path) > CONDITION_DEPTH_MAX:
             return self.malformed(path, f"is deeper than {CONDITION_DEPTH_MAX} levels; flatten it")
-        return _all_of([self._on_field(key, operand, (*path, key)) for key, operand in condition.items()])
+        return _all_of([self._on_field(key, operand, (*path, str(key))) for key, operand in condition.items()])
 
     def on_value(self, expected: Any, path: Path, *, ignore_case: bool = False) -> Test:
         """A plain value that the attribute is compared with, or operators on it."""
@@ -172,7 +172,7 @@ def _not_json(value: Any, path: Path) -> Iterator[Problem]:
     """Operands that JSON cannot hold; YAML makes them silently from an unquoted date or .inf."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _not_json(inner, (*path, key))
+            yield from _not_json(inner, (*path, str(key)))
     elif isinstance(value, ARRAY):
         for index, inner in enumerate(value):
             yield from _not_json(inner, (*path, index))

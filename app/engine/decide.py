@@ -5,20 +5,18 @@ is -> facts -> one Step: the journal record, what follows from it, and the rows 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from app.contract.envelope import Rejection, Signal
-from app.engine.decision import Occasion, decide_policy
-from app.engine.exposures import decided_exposure
-from app.engine.gates import INTENT, TRIGGERED
+from app.engine.decision import decide_policy
+from app.engine.gates import INTENT, TRIGGERED, Occasion
 from app.engine.outcomes import outcome_output
 from app.engine.policies import CompiledPolicy, Policies
-from app.engine.record import Json, journal_output
+from app.engine.record import Json, ids_field, journal_output
 from app.engine.repeats import content_digest, repetition, seen_write
 from app.engine.rows import MAX_MILESTONES, Row, session_of, with_signal
 from app.engine.steps import lateness_base_us, rejected, repeated_step
 from app.engine.unit import UnitRows
-from app.engine.values import InputRecord, Moment, Output, State, Step
+from app.engine.values import InputRecord, Moment, State, Step
 
 
 def decide(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
@@ -33,6 +31,8 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         full = Rejection("too_many_milestones", f"the unit has {MAX_MILESTONES} milestones; name them by kind, not by instance")
         return rejected(record, full, policies, moment, signal)
     base_us = lateness_base_us(signal, record, policies)
+    # Before the decisions: an outcome follows an assignment, it is never one with it.
+    outcome = outcome_output(signal, rows.assignments, policies, base_us) if rows.assignments else None
     occasion = Occasion(
         record.topic,
         record.partition,
@@ -46,23 +46,15 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         moment.governance_stale,
         policies.catalogue.bounds.commit_allowance_ms * 1000,
     )
-    assigned_before = rows.assignments()
-    outputs: list[Output] = []
-    decisions: list[Json] = []
-    exposures: list[str] = []
+    decisions = []
     for policy, waited in _set_off(signal, rows, policies):
         if waited is None:
-            made = carry_out(policy, occasion, rows, TRIGGERED)
+            decisions.append(decide_policy(policy, occasion, rows, TRIGGERED))
         else:
-            made = carry_out(policy, after_waiting(occasion, rows.awaited_event(waited)), rows, INTENT)
-        decisions.append(made.journal)
-        outputs += made.outputs
-        exposures += made.exposures
-    outcome = outcome_output(signal, assigned_before, policies, base_us) if assigned_before else None
-    if outcome is not None:
-        outputs.append(outcome[1])
+            after = after_waiting(occasion, rows.awaited_event(waited))
+            decisions.append(decide_policy(policy, after, rows, INTENT))
     rows.facts = with_signal(user, signal, record.appended_us)
-    state_digest, writes = rows.finish()
+    state_digest = rows.finish()
     event_type = policies.catalogue.event_types.get(signal.event_name)
     journal = journal_output(
         record,
@@ -77,17 +69,19 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         received_us=signal.received_us,
         base_us=base_us,
         budget_ms=None if event_type is None else event_type.budget_ms,
-        decisions=decisions,
-        exposures=exposures,
-        outcomes=[] if outcome is None else [outcome[0]],
+        decisions=",".join(decisions),
+        more=ids_field("exposures", rows.exposures) + ids_field("outcomes", () if outcome is None else (outcome[0],)),
     )
-    return Step((journal, *outputs), (seen_write(signal, record, policies, digest), *writes))
+    if outcome is not None:
+        rows.outputs.append(outcome[1])
+    rows.writes.append(seen_write(signal, record, policies, digest))
+    return Step((journal, *rows.outputs), tuple(rows.writes))
 
 
 def _set_off(signal: Signal, rows: UnitRows, policies: Policies) -> Iterator[tuple[CompiledPolicy, Row | None]]:
     """The policies that the signal sets off: those that waited for it (with what waited), then those that it triggers."""
     awaited = set()
-    for key, pending in rows.pending().items():
+    for key, pending in list(rows.pending.items()):
         policy = policies.by_key.get(key)
         if policy is None or pending["kind"] != "wait":
             continue
@@ -98,31 +92,6 @@ def _set_off(signal: Signal, rows: UnitRows, policies: Policies) -> Iterator[tup
     for policy in policies.by_event.get(signal.event_name, ()):
         if policy.key not in awaited:
             yield policy, None
-
-
-class CarriedOut(NamedTuple):
-    """A decision's journal entry, and what else it appended: the exposure of a policy that counts its decisions."""
-
-    journal: Json
-    outputs: tuple[Output, ...] = ()
-    exposures: tuple[str, ...] = ()
-
-
-def carry_out(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, cause: str) -> CarriedOut:
-    """Decide, keep what was found out in the unit's rows, and expose where the policy says `exposure: on_decision`.
-
-    Law of exposure: without a render only where it is declared, never for a fallback, and once an assignment.
-    """
-    decision = decide_policy(policy, occasion, rows.assignments_row, cause)
-    rows.take(decision, occasion.attributes["event"])
-    if not (policy.exposed_on_decision and decision.served):
-        return CarriedOut(decision.journal)
-    assignment = rows.assignments()[policy.key]
-    if assignment["exposed_us"] is not None:
-        return CarriedOut(decision.journal)
-    made_id, exposure = decided_exposure(occasion, policy, assignment)
-    rows.set_exposed(policy.key, occasion.appended_us)
-    return CarriedOut(decision.journal, (exposure,), (made_id,))
 
 
 def after_waiting(occasion: Occasion, event: Json) -> Occasion:

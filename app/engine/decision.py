@@ -1,126 +1,60 @@
-"""One policy's decision for one unit: runs the gates, and says what the journal carries and what becomes of the unit's row."""
-
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+"""One policy's decision for one unit: runs the gates, keeps what they found in the unit's rows, says what is journalled."""
 
 from app.contract.ids import assignment_id, decision_id, timer_id
 from app.contract.times import format_us
-from app.engine.gates import DUE, INTENT, Draft, Stop, run_gates
+from app.engine.exposures import decided_exposure
+from app.engine.gates import DUE, TRIGGERED, Draft, Occasion, Stop, run_gates
 from app.engine.policies import CompiledPolicy
 from app.engine.rows import Row
+from app.engine.unit import UnitRows
 
-Json = dict[str, Any]
-
-
-class Occasion(NamedTuple):
-    """What all decisions of one record share. base_us: where lateness counts from; signal_us: the client's own time."""
-
-    topic: str
-    partition: int
-    offset: int
-    unit: str
-    attributes: Mapping[str, Any]
-    appended_us: int
-    base_us: int
-    signal_us: int | None
-    now_us: int
-    stale: bool
-    allowance_us: int
+# Reasons of a decision that acts with the unit's variant. A fallback acts too, but shows no variant.
+SERVING = frozenset({"assigned", "sticky", "non_experimental"})
+_JSON_BOOL = ("false", "true")
 
 
-class Timer(NamedTuple):
-    """A row of the timer table to be set or cancelled."""
-
-    timer_id: str
-    due_us: int
-    decision_id: str
-
-
-class Decision(NamedTuple):
-    """journal: the entry of `decisions`. assignment: its new row entry, None when unchanged. held: by the named holdout."""
-
-    journal: Json
-    policy: CompiledPolicy
-    assignment: Row | None
-    served: bool
-    held: bool | None
-    timers_set: tuple[Timer, ...]
-    timers_cancelled: tuple[Timer, ...]
-    pending: Row | None
-
-
-def decide_policy(policy: CompiledPolicy, occasion: Occasion, row: Row, cause: str) -> Decision:
-    """The decision of `policy` on `occasion`, for the unit whose assignments row is `row`."""
-    recorded = row.get("assignments", {}).get(policy.key)
-    pending = row.get("pending", {}).get(policy.key)
-    draft = Draft(
-        policy,
-        occasion.unit,
-        occasion.attributes,
-        None if _moved_by_version(policy, recorded) else recorded,
-        row.get("holdouts", {}).get(policy.holdout.name) if policy.holdout is not None else None,
-        pending,
-        cause,
-        occasion.appended_us,
-        occasion.now_us - occasion.base_us,
-        None if policy.budget_ms is None else policy.budget_ms * 1000,
-        occasion.allowance_us,
-        occasion.stale,
-    )
+def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, cause: str) -> str:
+    """The decision of `policy` on `occasion` as JSON; assignment, holdout, timers and exposure are left in `rows`."""
+    recorded = rows.assignments.get(policy.key)
+    pending = rows.pending.get(policy.key) if rows.pending else None
+    held = rows.holdouts.get(policy.holdout.name) if policy.holdout is not None else None
+    draft = Draft(policy, occasion, cause, None if _moves(policy, recorded) else recorded, held, pending)
     stop, gates = run_gates(draft)
     reason = _reason(draft, stop)
     made_id = decision_id(occasion.topic, occasion.partition, occasion.offset, policy.key)
-    assignment = _assignment(draft, occasion, made_id)
-    bound = assignment or draft.existing
-    action = _action(draft, reason, bound)
-    served = action is not None and reason != "late_fallback"
-    if served and bound is not None and bound["exposed_us"] is None:
-        assignment = bound = {**bound, "served": _served(occasion, made_id, policy)}
-    timers_set = _timers_set(draft, occasion, made_id)
-    journal = {
-        "decision_id": made_id,
-        "decision_point": policy.decision_point,
-        "policy": policy.key,
-        "kind": policy.kind,
-        "mode": policy.mode,
-        "rule_version": policy.rule_version if bound is None else bound["rule_version"],
-        "phase": policy.phase if bound is None else bound["phase"],
-        "active_rule_version": policy.rule_version,
-        "eligible": draft.eligible,
-        "holdout": draft.holdout,
-        "assigned": draft.assigned,
-        "variant": draft.variant if draft.assigned else None,
-        "bucket": draft.bucket,
-        "assignment_id": None if bound is None or not (draft.assigned or draft.holdout) else bound["assignment_id"],
-        "sticky": draft.assigned and draft.existing is not None,
-        "action": action,
-        "late": draft.late,
-        "reason": reason,
-        "timers_set": [{"timer_id": timer.timer_id, "due_ts": format_us(timer.due_us)} for timer in timers_set],
-        "timers_cancelled": [],
-        "gates": gates,
-    }
-    # A timer is spent when it fires or when what it waited for has come; a trigger leaves it waiting.
-    spent = pending if pending is not None and cause in (DUE, INTENT) else None
-    cancelled = () if spent is None or cause == DUE else (Timer(spent["timer_id"], spent["due_us"], spent["decision_id"]),)
-    journal["timers_cancelled"] = [timer.timer_id for timer in cancelled]
-    kept = None if spent is not None else pending
-    return Decision(
-        journal,
-        policy,
-        assignment,
-        served,
-        draft.held,
-        timers_set,
-        cancelled,
-        _pending(draft, timers_set[0], occasion, made_id) if timers_set else kept,
+    bound = _bind(draft, rows, made_id)
+    action = "null"
+    if reason in SERVING and bound is not None:
+        action = policy.actions[bound["rule_version"], bound["variant"]].json
+        _serve(policy, occasion, rows, bound, made_id)
+    elif reason == "late_fallback":
+        action = policy.fallback_action.json
+    timers = _timers(draft, rows, made_id)
+    if bound is None:
+        version, phase, assignment = policy.rule_version, policy.phase, "null"
+    else:
+        version, phase = bound["rule_version"], bound["phase"]
+        assignment = f'"{bound["assignment_id"]}"' if draft.assigned or draft.holdout else "null"
+    return (
+        f'{{"decision_id":"{made_id}",{policy.head_json}"rule_version":{version},"phase":{phase},'
+        f'"active_rule_version":{policy.rule_version},'
+        f'"eligible":{_JSON_BOOL[draft.eligible]},"holdout":{_JSON_BOOL[draft.holdout]},"assigned":{_JSON_BOOL[draft.assigned]},'
+        f'"variant":{_quoted(draft.variant if draft.assigned else None)},'
+        f'"bucket":{"null" if draft.bucket is None else repr(draft.bucket)},"assignment_id":{assignment},'
+        f'"sticky":{_JSON_BOOL[draft.assigned and draft.existing is not None]},"action":{action},'
+        f'"late":{_JSON_BOOL[draft.late]},"reason":"{reason}",{timers},"gates":[{gates}]}}'
     )
 
 
-def _moved_by_version(policy: CompiledPolicy, recorded: Row | None) -> bool:
+def _quoted(text: str | None) -> str:
+    """A name of narrow charset, which needs no escaping."""
+    return "null" if text is None else f'"{text}"'
+
+
+def _moves(policy: CompiledPolicy, recorded: Row | None) -> bool:
     """Only a version that says `reassign` may move a unit, and it never moves one out of its holdout."""
     return (
-        recorded is not None and policy.reassign and recorded["rule_version"] < policy.rule_version and not recorded["holdout"]
+        policy.reassign and recorded is not None and recorded["rule_version"] < policy.rule_version and not recorded["holdout"]
     )
 
 
@@ -132,64 +66,85 @@ def _reason(draft: Draft, stop: Stop | None) -> str:
         return "shadow"
     if draft.policy.kind == "personalization":
         return "non_experimental"
-    return "sticky" if draft.existing is not None else "assigned"
+    return "assigned" if draft.existing is None else "sticky"
 
 
-def _assignment(draft: Draft, occasion: Occasion, made_id: str) -> Row | None:
-    """A new row entry when the unit has just been assigned or held out; both freeze version and phase."""
-    if draft.existing is not None or not (draft.assigned or draft.holdout):
-        return None
+def _bind(draft: Draft, rows: UnitRows, made_id: str) -> Row | None:
+    """The assignment that holds now; a unit just assigned or held out gets one, with version and phase frozen in it."""
     policy = draft.policy
-    return {
-        "assignment_id": assignment_id(occasion.unit, policy.key, policy.rule_version),
+    if policy.holdout is not None and draft.held is not None:
+        rows.hold(policy.holdout.name, draft.held)
+    if draft.existing is not None or not (draft.assigned or draft.holdout):
+        return draft.existing
+    bound = {
+        "assignment_id": assignment_id(draft.occasion.unit, policy.key, policy.rule_version),
         "rule_version": policy.rule_version,
         "phase": policy.phase,
         "variant": draft.variant if draft.assigned else None,
         "holdout": draft.holdout,
         "bucket": draft.bucket,
-        "assigned_us": occasion.appended_us,
+        "assigned_us": draft.occasion.appended_us,
         "decision_id": made_id,
         "exposed_us": None,
         "served": None,
     }
+    rows.assign(policy.key, bound)
+    return bound
 
 
-def _action(draft: Draft, reason: str, bound: Row | None) -> Json | None:
-    if reason == "late_fallback":
-        return draft.policy.fallback_action
-    if reason not in ("assigned", "sticky", "non_experimental") or bound is None:
-        return None
-    return draft.policy.actions[bound["rule_version"], bound["variant"]]
+def _serve(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, bound: Row, made_id: str) -> None:
+    """Note the decision that last served the variant, for an acknowledgement to be measured against.
+
+    Law of exposure: without a render only where the policy says `exposure: on_decision`, and once an assignment.
+    """
+    if bound["exposed_us"] is not None:
+        return
+    rows.serve(
+        bound,
+        {
+            "decision_id": made_id,
+            "signal_us": occasion.signal_us,
+            "base_us": occasion.base_us,
+            "decided_us": occasion.now_us,
+            "budget_ms": policy.budget_ms,
+        },
+    )
+    if policy.exposed_on_decision:
+        rows.expose(bound, occasion.appended_us, *decided_exposure(occasion, policy, bound))
 
 
-def _served(occasion: Occasion, made_id: str, policy: CompiledPolicy) -> Row:
-    """What an acknowledgement of this assignment will be measured against: the decision that last served the variant."""
-    return {
-        "decision_id": made_id,
-        "signal_us": occasion.signal_us,
-        "base_us": occasion.base_us,
-        "decided_us": occasion.now_us,
-        "budget_ms": policy.budget_ms,
-    }
+def _timers(draft: Draft, rows: UnitRows, made_id: str) -> str:
+    """The fields timers_set and timers_cancelled.
 
-
-def _timers_set(draft: Draft, occasion: Occasion, made_id: str) -> tuple[Timer, ...]:
+    A timer is spent when it fires or when what it waited for has come; another trigger leaves it waiting.
+    """
+    policy, pending = draft.policy, draft.pending
+    cancelled = ""
+    if pending is not None and draft.cause != TRIGGERED:
+        rows.drop_pending(policy.key)
+        if draft.cause != DUE:
+            rows.drop_timer(pending["due_us"], pending["timer_id"])
+            cancelled = f'"{pending["timer_id"]}"'
     if draft.new_timer is None:
-        return ()
-    _, after_us = draft.new_timer
-    return (Timer(timer_id(made_id, 0), occasion.appended_us + after_us, made_id),)
+        return f'"timers_set":[],"timers_cancelled":[{cancelled}]'
+    row = _waiting(draft, made_id)
+    rows.set_timer(policy.key, row, draft.occasion.attributes["event"])
+    made = f'{{"timer_id":"{row["timer_id"]}","due_ts":"{format_us(row["due_us"])}"}}'
+    return f'"timers_set":[{made}],"timers_cancelled":[{cancelled}]'
 
 
-def _pending(draft: Draft, timer: Timer, occasion: Occasion, made_id: str) -> Row:
+def _waiting(draft: Draft, made_id: str) -> Row:
     """What the unit waits for. After expires_us a delayed treatment that could not fire in time is not worth giving."""
     assert draft.new_timer is not None
-    rule_version = draft.existing["rule_version"] if draft.existing is not None else draft.policy.rule_version
+    kind, after_us = draft.new_timer
+    rule_version = draft.policy.rule_version if draft.existing is None else draft.existing["rule_version"]
     rule = draft.policy.timings[rule_version, draft.variant or ""]
+    now_us = draft.occasion.appended_us
     return {
-        "timer_id": timer.timer_id,
-        "due_us": timer.due_us,
-        "kind": draft.new_timer[0],
-        "expires_us": occasion.appended_us + rule.expires_us,
+        "timer_id": timer_id(made_id, 0),
+        "due_us": now_us + after_us,
+        "kind": kind,
+        "expires_us": now_us + rule.expires_us,
         "decision_id": made_id,
         "rule_version": rule_version,
         "variant": draft.variant,

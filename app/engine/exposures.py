@@ -6,7 +6,7 @@ Refuses what was never decided, never served, or served as another variant: noth
 from app.contract.envelope import Rejection, Signal, shown
 from app.contract.ids import exposure_id, uuid_of
 from app.contract.times import format_us
-from app.engine.decision import Occasion
+from app.engine.gates import Occasion
 from app.engine.policies import CompiledPolicy
 from app.engine.record import Json, exposure_output
 from app.engine.rows import Row
@@ -36,7 +36,7 @@ def decided_exposure(occasion: Occasion, policy: CompiledPolicy, assignment: Row
         },
         "governance": {"owner": policy.owner, "rollback_flag": policy.rollback_flag},
     }
-    surface = policy.actions[assignment["rule_version"], assignment["variant"]].get("slot")
+    surface = policy.actions[assignment["rule_version"], assignment["variant"]].slot
     return made_id, exposure_output(
         envelope,
         occasion.unit,

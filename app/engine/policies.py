@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from app.contract.catalogue import Catalogue
+from app.contract.policy import Action as ActionBody
 from app.contract.policy import Outcome, Policy, Timing
 from app.engine.bucketing import bucket_ranges
 from app.engine.conditions import compile_condition
@@ -50,6 +53,13 @@ class TimingRule(NamedTuple):
         return self.wait_event == event_name and self.wait_matches is not None and self.wait_matches(event)
 
 
+class Action(NamedTuple):
+    """json: the action as every decision carries it."""
+
+    slot: str | None
+    json: str
+
+
 class CompiledPolicy(NamedTuple):
     """halt: None, or (reason, why) of the kill or pause in force, of the policy, its decision point or everything."""
 
@@ -69,9 +79,9 @@ class CompiledPolicy(NamedTuple):
     coverage: float
     ranges: list[tuple[float, float]]
     variants: tuple[str, ...]
-    actions: Mapping[tuple[int, str], dict[str, Any]]  # (rule version, variant) -> action
+    actions: Mapping[tuple[int, str], Action]  # (rule version, variant) -> action
     timings: Mapping[tuple[int, str], TimingRule]
-    fallback_action: dict[str, Any]
+    fallback_action: Action
     serve_late: bool
     exposed_on_decision: bool
     budget_ms: int | None
@@ -79,6 +89,7 @@ class CompiledPolicy(NamedTuple):
     reassign: bool
     owner: str
     rollback_flag: str
+    head_json: str  # the fields that every decision of this policy shares
     source: PolicyInForce
 
 
@@ -162,13 +173,15 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
         coverage=coverage,
         ranges=bucket_ranges(len(body.variants), coverage, [variant.weight for variant in body.variants]),
         variants=tuple(variant.key for variant in body.variants),
-        actions={(number, variant.key): variant.action.wire() for number, old in versions.items() for variant in old.variants},
+        actions={
+            (number, variant.key): _action(variant.action) for number, old in versions.items() for variant in old.variants
+        },
         timings={
             (number, variant.key): _timing(old.timing_of(variant.key), groups)
             for number, old in versions.items()
             for variant in old.variants
         },
-        fallback_action=body.fallback_action.wire(),
+        fallback_action=_action(body.fallback_action),
         serve_late=body.on_late == "serve",
         exposed_on_decision=body.exposure == "on_decision",
         budget_ms=None if event_type is None else event_type.budget_ms,
@@ -176,8 +189,14 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
         reassign=body.reassign,
         owner=body.owner,
         rollback_flag=body.rollback_flag,
+        head_json=f'"decision_point":"{body.trigger.decision_point}","policy":"{entry.key}",'
+        f'"kind":"{body.kind}","mode":"{body.mode}",',
         source=entry,
     )
+
+
+def _action(action: ActionBody) -> Action:
+    return Action(action.slot, orjson.dumps(action.wire()).decode())
 
 
 def _timing(timing: Timing, groups: Mapping[str, Any]) -> TimingRule:

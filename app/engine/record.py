@@ -1,13 +1,18 @@
-"""Builds the records that leave the engine: journal, exposure, outcome, dead letter. Field order is part of the bytes."""
+"""Builds the records that leave the engine: journal, exposure, dead letter. Field order is part of the bytes.
+
+Journal records are written from one template each instead of through a dictionary: they are most of what the engine makes, and
+this halves their cost. Whatever a sender chose goes through the JSON encoder.
+"""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from app.contract.envelope import Rejection
 from app.contract.ids import exposure_id
-from app.contract.journal import DEADLETTER_SCHEMA, DECISION_SCHEMA, EXPOSURE_SCHEMA, latency_fields
+from app.contract.journal import DEADLETTER_SCHEMA, DECISION_SCHEMA, EXPOSURE_SCHEMA
 from app.contract.times import format_us, milliseconds
 from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL
 from app.engine import ENGINE_SEMANTICS
@@ -16,6 +21,18 @@ from app.engine.rows import Row
 from app.engine.values import InputRecord, Moment, Output
 
 Json = dict[str, Any]
+_JSON_BOOL = ("false", "true")
+
+
+def json_text(text: str | None) -> str:
+    """JSON of a text that a sender chose."""
+    return "null" if text is None else orjson.dumps(text).decode()
+
+
+def ids_field(name: str, ids: Sequence[str]) -> str:
+    """A further field of a journal record that lists ids of our own."""
+    listed = '","'.join(ids)
+    return f'"{name}":["{listed}"],' if ids else f'"{name}":[],'
 
 
 def journal_output(
@@ -32,39 +49,36 @@ def journal_output(
     received_us: int | None = None,
     base_us: int | None = None,
     budget_ms: int | None = None,
-    decisions: list[Json] | None = None,
+    decisions: str = "",
     poison: bool = False,
-    **more: Any,
+    more: str = "",
 ) -> Output:
-    """The journal record of `record`. `more` are the fields that only this status has."""
-    body = {
-        "schema": DECISION_SCHEMA,
-        "unit": unit,
-        "session_id": session_id,
-        "status": status,
-        "input": {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "event_id": event_id,
-        },
-        "governance_offset": policies.offset,
-        "governance_stale": moment.governance_stale,
-        "poison": poison,
-        "engine_semantics": ENGINE_SEMANTICS,
-        "decisions": decisions or [],
-        **more,
-        "latency": latency_fields(
-            signal_us=signal_us,
-            received_us=received_us,
-            appended_us=record.appended_us,
-            decided_us=moment.now_us,
-            base_us=record.appended_us if base_us is None else base_us,
-            budget_ms=budget_ms,
-        ),
-        "state_digest": state_digest,
-    }
-    return Output(JOURNAL, record.key if unit is None else unit.encode(), orjson.dumps(body))
+    """The journal record of `record`. decisions: their JSON, joined by commas. more: further fields, each `"a":b,`.
+
+    `base_us` is the moment from which lateness counts: a trusted edge's stamp, else (None) the broker's append.
+    """
+    appended_us, now_us = record.appended_us, moment.now_us
+    base_us = appended_us if base_us is None else base_us
+    elapsed_us = now_us - base_us
+    skew = "null" if signal_us is None else repr((base_us - signal_us) / 1000)
+    within = "null" if budget_ms is None else _JSON_BOOL[elapsed_us <= budget_ms * 1000]
+    digest = "null" if state_digest is None else f'"{state_digest}"'
+    text = (
+        f'{{"schema":"{DECISION_SCHEMA}","unit":{json_text(unit)},"session_id":{json_text(session_id)},"status":"{status}",'
+        f'"input":{{"topic":"{record.topic}","partition":{record.partition},"offset":{record.offset},'
+        f'"event_id":{json_text(event_id)}}},'
+        f'"governance_offset":{policies.offset},"governance_stale":{_JSON_BOOL[moment.governance_stale]},'
+        f'"poison":{_JSON_BOOL[poison]},"engine_semantics":{ENGINE_SEMANTICS},"decisions":[{decisions}],{more}'
+        f'"latency":{{"signal_ts":{_time(signal_us)},"received_ts":{_time(received_us)},"appended_ts":{_time(appended_us)},'
+        f'"decided_ts":{_time(now_us)},"client_skew_ms":{skew},"signal_to_decision_ms":{elapsed_us / 1000!r},'
+        f'"budget_ms":{"null" if budget_ms is None else budget_ms},"within_budget":{within}}},'
+        f'"state_digest":{digest}}}'
+    )
+    return Output(JOURNAL, record.key if unit is None else unit.encode(), text.encode())
+
+
+def _time(us: int | None) -> str:
+    return "null" if us is None else f'"{format_us(us)}"'
 
 
 def deadletter_output(record: InputRecord, rejection: Rejection) -> Output:

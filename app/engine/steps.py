@@ -2,7 +2,7 @@
 
 from app.contract.envelope import ANONYMOUS_PREFIX, NAME_MAX_CHARS, Rejection, Signal
 from app.engine.policies import Policies
-from app.engine.record import deadletter_output, journal_output
+from app.engine.record import deadletter_output, journal_output, json_text
 from app.engine.rows import SeenId
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, Output, Step
@@ -28,7 +28,7 @@ def repeated_step(
     """A repeated id is journalled and changes nothing: it is never decided or counted again."""
     if isinstance(repeated, Rejection):
         return rejected(record, repeated, policies, moment, signal)
-    state_digest, _ = rows.finish()
+    state_digest = rows.finish()
     return Step((plain_journal("duplicate", signal, record, policies, moment, state_digest),), ())
 
 
@@ -52,7 +52,7 @@ def rejected(
         event_id=rejection.event_id if signal is None else signal.event_id,
         session_id=None if signal is None else signal.session_id,
         poison=poison,
-        rejection={"code": rejection.code, "message": rejection.message},
+        more=f'"rejection":{{"code":"{rejection.code}","message":{json_text(rejection.message)}}},',
     )
     # Whatever came as the key is in the dead letter; the journal's has to stay writable.
     key = record.key if record.key is None or len(record.key) <= UNIT_KEY_MAX_BYTES else None
@@ -66,7 +66,7 @@ def plain_journal(
     policies: Policies,
     moment: Moment,
     state_digest: str | None,
-    **more: object,
+    more: str = "",
 ) -> Output:
     """The journal record of a signal that decides nothing."""
     return journal_output(
@@ -81,5 +81,5 @@ def plain_journal(
         signal_us=signal.ts_us,
         received_us=signal.received_us,
         base_us=lateness_base_us(signal, record, policies),
-        **more,  # type: ignore[arg-type]
+        more=more,
     )

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from app.contract.times import format_us
-from app.engine.decide import CarriedOut, carry_out
-from app.engine.decision import Occasion
-from app.engine.gates import DUE
+from app.engine.decision import decide_policy
+from app.engine.gates import DUE, Occasion
 from app.engine.policies import Policies
-from app.engine.record import journal_output
+from app.engine.record import ids_field, journal_output
 from app.engine.rows import Row, decode, seen_before, timers_until
 from app.engine.unit import UnitRows
 from app.engine.values import SEEN, InputRecord, Moment, State, Step, Write
@@ -31,9 +30,9 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
     """Kill, pause, holdout and eligibility are asked again; a policy that is gone decides nothing."""
     rows = UnitRows(timer["unit"], state)
     rows.drop_timer(timer["due_us"], timer["timer_id"])
-    pending = rows.pending().get(timer["policy"])
+    pending = rows.pending.get(timer["policy"])
     policy = policies.by_key.get(timer["policy"])
-    made: CarriedOut | None = None
+    decision = ""
     if policy is not None and pending is not None:
         user, event = rows.user(), timer["event"]
         occasion = Occasion(
@@ -49,10 +48,10 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
             moment.governance_stale,
             policies.catalogue.bounds.commit_allowance_ms * 1000,
         )
-        made = carry_out(policy, occasion, rows, DUE)
+        decision = decide_policy(policy, occasion, rows, DUE)
     elif pending is not None:
         rows.drop_pending(timer["policy"])
-    state_digest, writes = rows.finish()
+    state_digest = rows.finish()
     journal = journal_output(
         record,
         "fired",
@@ -62,13 +61,11 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
         unit=timer["unit"],
         event_id=None,
         budget_ms=None if policy is None else policy.budget_ms,
-        decisions=[] if made is None else [made.journal],
-        exposures=[] if made is None else list(made.exposures),
-        timer_id=timer["timer_id"],
-        due_ts=format_us(timer["due_us"]),
-        set_by_decision_id=timer["decision_id"],
+        decisions=decision,
+        more=f'{ids_field("exposures", rows.exposures)}"timer_id":"{timer["timer_id"]}",'
+        f'"due_ts":"{format_us(timer["due_us"])}","set_by_decision_id":"{timer["decision_id"]}",',
     )
-    return Step((journal, *(() if made is None else made.outputs)), writes)
+    return Step((journal, *rows.outputs), tuple(rows.writes))
 
 
 def _expired_ids(record: InputRecord, state: State, policies: Policies) -> tuple[Write, ...]:

@@ -1,54 +1,70 @@
-"""One unit's rows while a record is worked on: decoded once on reading, encoded once at the end, digested as stored."""
+"""One unit while a record is worked on: its rows decoded once, changed in place, encoded once and digested as stored.
+
+The rows are decoded from bytes for this record alone, so changing them in place is seen by nobody else.
+"""
 
 from app.contract.canonical import state_digest
-from app.engine.decision import Decision
 from app.engine.rows import Row, decode, encode, timer_key, unit_key
-from app.engine.values import ASSIGNMENTS, ELIGIBILITY, TIMERS, State, Write
+from app.engine.values import ASSIGNMENTS, ELIGIBILITY, TIMERS, Output, State, Write
 
 
 class UnitRows:
-    """The rows as stored, and their changes so far. `facts` and `held` are replaced, never changed in place."""
+    """Rows and effects so far. `user` is the eligibility row as it stood before the record, until `set_facts`."""
 
-    __slots__ = ("_assignments", "_eligibility", "_timers", "_writes", "assignments_row", "facts", "key", "unit")
+    __slots__ = (
+        "_assignments_bytes", "_changed", "_eligibility_bytes", "_row", "_timers", "assignments", "exposures", "facts",
+        "holdouts", "key", "outputs", "pending", "unit", "writes",
+    )  # fmt: skip
 
     def __init__(self, unit: str, state: State) -> None:
         self.unit = unit
-        self.key = unit_key(unit)
-        self._eligibility = state.eligibility.get_bytes(self.key)
-        self._assignments = state.assignments.get_bytes(self.key)
+        self.key = key = unit_key(unit)
         self._timers = state.timers
-        self._writes: list[Write] = []
+        self._eligibility_bytes = state.eligibility.get_bytes(key)
+        self._assignments_bytes = state.assignments.get_bytes(key)
+        row = decode(self._assignments_bytes)
+        self._row = row
+        self.assignments: dict[str, Row] = row.get("assignments", {})
+        self.holdouts: dict[str, bool] = row.get("holdouts", {})
+        self.pending: dict[str, Row] = row.get("pending", {})
         self.facts: Row | None = None
-        self.assignments_row: Row = decode(self._assignments)
+        self._changed = False
+        self.outputs: list[Output] = []
+        self.exposures: list[str] = []
+        self.writes: list[Write] = []
 
     def user(self) -> Row:
-        """The eligibility row as it stood before the record."""
-        return decode(self._eligibility)
+        """The eligibility row as it stands before the record, decoded anew at each call."""
+        return decode(self._eligibility_bytes)
 
-    def assignments(self) -> dict[str, Row]:
-        found: dict[str, Row] = self.assignments_row.get("assignments", {})
-        return found
+    def hold(self, name: str, held: bool) -> None:
+        """What was found of a named holdout: found once, kept for good."""
+        if name not in self.holdouts:
+            self.holdouts[name] = held
+            self._changed = True
 
-    def pending(self) -> dict[str, Row]:
-        found: dict[str, Row] = self.assignments_row.get("pending", {})
-        return found
+    def assign(self, policy: str, assignment: Row) -> None:
+        self.assignments[policy] = assignment
+        self._changed = True
 
-    def take(self, decision: Decision, event: Row) -> None:
-        """Keep what a decision found out: assignment, holdout, pending timer. event: what a timer set now is about."""
-        key, row = decision.policy.key, self.assignments_row
-        named = decision.policy.holdout
-        if decision.assignment is not None:
-            row = _with(row, "assignments", key, decision.assignment)
-        if named is not None and decision.held is not None and row.get("holdouts", {}).get(named.name) != decision.held:
-            row = _with(row, "holdouts", named.name, decision.held)
-        if decision.pending is not row.get("pending", {}).get(key):
-            row = _with(row, "pending", key, decision.pending)
-        self.assignments_row = row
-        for timer in decision.timers_set:
-            value = encode({"unit": self.unit, "policy": key, "event": event, **timer._asdict()})
-            self._writes.append(Write(TIMERS, timer_key(timer.due_us, timer.timer_id), value))
-        for timer in decision.timers_cancelled:
-            self.drop_timer(timer.due_us, timer.timer_id)
+    def serve(self, assignment: Row, served: Row) -> None:
+        assignment["served"] = served
+        self._changed = True
+
+    def expose(self, assignment: Row, exposed_us: int, exposure_id: str, exposure: Output) -> None:
+        """An assignment is exposed once; what it was served with is then of no more use."""
+        assignment["exposed_us"], assignment["served"] = exposed_us, None
+        self._changed = True
+        self.exposures.append(exposure_id)
+        self.outputs.append(exposure)
+
+    def set_timer(self, policy: str, waiting: Row, event: Row) -> None:
+        """`event` is what triggered the delayed treatment: its conditions are asked again when the timer fires."""
+        self.pending[policy] = waiting
+        self._changed = True
+        value = {name: waiting[name] for name in ("timer_id", "due_us", "decision_id")}
+        value |= {"unit": self.unit, "policy": policy, "event": event}
+        self.writes.append(Write(TIMERS, timer_key(waiting["due_us"], waiting["timer_id"]), encode(value)))
 
     def awaited_event(self, pending: Row) -> Row:
         """The event that set the pending timer: it tells in which context a delayed treatment was triggered."""
@@ -57,34 +73,21 @@ class UnitRows:
         return event
 
     def drop_timer(self, due_us: int, timer_id: str) -> None:
-        self._writes.append(Write(TIMERS, timer_key(due_us, timer_id), None))
+        self.writes.append(Write(TIMERS, timer_key(due_us, timer_id), None))
 
     def drop_pending(self, policy: str) -> None:
-        self.assignments_row = _with(self.assignments_row, "pending", policy, None)
+        del self.pending[policy]
+        self._changed = True
 
-    def set_exposed(self, policy: str, exposed_us: int) -> None:
-        """An assignment is exposed once; what it was served with is then of no more use."""
-        assignment = {**self.assignments()[policy], "exposed_us": exposed_us, "served": None}
-        self.assignments_row = _with(self.assignments_row, "assignments", policy, assignment)
-
-    def finish(self) -> tuple[str, tuple[Write, ...]]:
-        """(state_digest of the rows as they will be stored, the writes that store them). Unchanged rows are not written."""
-        writes = self._writes
-        eligibility = self._eligibility or b""
+    def finish(self) -> str:
+        """Adds the writes that store what changed. The state_digest of the rows as they will be stored."""
+        eligibility, assignments = self._eligibility_bytes or b"", self._assignments_bytes or b""
         if self.facts is not None:
             eligibility = encode(self.facts)
-            writes.append(Write(ELIGIBILITY, self.key, eligibility))
-        assignments = encode(self.assignments_row) if self.assignments_row else b""
-        if assignments != (self._assignments or b""):
-            writes.append(Write(ASSIGNMENTS, self.key, assignments))
-        return state_digest(eligibility, assignments), tuple(writes)
-
-
-def _with(row: Row, part: str, name: str, value: object) -> Row:
-    """The row with `name` of `part` set, or taken away when the value is None."""
-    changed = dict(row.get(part, ()))
-    if value is None:
-        changed.pop(name, None)
-    else:
-        changed[name] = value
-    return {**row, part: changed}
+            self.writes.append(Write(ELIGIBILITY, self.key, eligibility))
+        if self._changed:
+            row = self._row
+            row["assignments"], row["holdouts"], row["pending"] = self.assignments, self.holdouts, self.pending
+            assignments = encode(row)
+            self.writes.append(Write(ASSIGNMENTS, self.key, assignments))
+        return state_digest(eligibility, assignments)
