@@ -1,0 +1,121 @@
+"""What a worker is told: names, addresses, deadlines, bounds. Plain values, so that a test can build one.
+
+Owns: the defaults that held up in measurement, each with its reason. Refuses: the environment (app/settings reads that).
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.settings import Settings
+from app.stream.faults import FaultPlan
+
+if TYPE_CHECKING:
+    from app.stream.task import Feed, PartitionTask
+
+# Bounds for the worker as a whole, over all its partition groups. Past them fetching pauses until a commit has made room.
+MAX_EPOCH_RECORDS = 16_000
+MAX_EPOCH_BYTES = 16 << 20
+# Fetched but not yet begun, for one partition group.
+QUEUED_FETCHES = 2
+FETCH_RECORDS = 1000
+PARTITION_FETCH_BYTES = 1 << 20
+FETCH_WAIT_MS = 100
+# The largest record that the producer sends; each topic's own max.message.bytes narrows it.
+MAX_REQUEST_BYTES = 4 << 20
+# A produce batch, as large as a broker takes by default (1 MiB with its overhead).
+BATCH_BYTES = 900_000
+# Of keys per output topic whose partition is remembered (murmur2 in Python costs microseconds).
+PARTITION_CACHE_KEYS = 100_000
+# Tombstones stay in a changelog this long; a store that slept longer may have missed one and is rebuilt.
+TOMBSTONE_DAYS = 7
+
+HEARTBEATS_PER_SESSION = 6
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """kafka: keyword arguments of every aiokafka client. data_dir: stores and ids of the workers of this machine."""
+
+    kafka: Mapping[str, Any]
+    data_dir: Path
+    group_instance_id: str | None = None
+    replication_factor: int = 1
+    commit_interval_ms: int = 5
+    session_timeout_seconds: float = 6.0
+    rebalance_timeout_seconds: float = 15.0
+    drain_timeout_seconds: float = 10.0
+    poison_limit: int = 10
+    poison_window_seconds: float = 60.0
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    max_epoch_records: int = MAX_EPOCH_RECORDS
+    max_epoch_bytes: int = MAX_EPOCH_BYTES
+    fetch_records: int = FETCH_RECORDS
+    check_crcs: bool = True
+    web_bind: str = "127.0.0.1"
+    web_port: int = 6066
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+    @classmethod
+    def of(cls, settings: Settings, **changes: Any) -> "StreamSettings":
+        """The part of the process's settings that the engine room needs."""
+        same = {item.name: getattr(settings, item.name) for item in fields(cls) if hasattr(settings, item.name)}
+        return cls(**same | {"kafka": settings.kafka()} | changes)
+
+
+@dataclass(frozen=True)
+class WorkerConfig(StreamSettings):
+    """The settings of one app's worker. app_id: consumer group, prefix of transactional ids and changelogs."""
+
+    app_id: str = ""
+
+    @property
+    def transaction_timeout_ms(self) -> int:
+        """Near the session timeout: what a dead worker left open must not block its successor for longer than its absence."""
+        return int(self.session_timeout_seconds * 1000)
+
+    def changelog(self, table: str) -> str:
+        return f"{self.app_id}-{table}-changelog"
+
+
+class AgentSpec(NamedTuple):
+    """start(task) makes the agent's coroutine for one partition group, and the feed it reads from."""
+
+    name: str
+    topic: str
+    start: "Callable[[PartitionTask], tuple[Feed, Coroutine[Any, None, Any]]]"
+
+
+class TopicSize(NamedTuple):
+    """What must be known of a topic before the first record is written to it."""
+
+    partitions: int
+    max_record_bytes: int
+
+
+class Hooks(NamedTuple):
+    """What the app is asked.
+
+    on_poison(topic, partition, record, error): sync or async, in place of the agent, inside the epoch. None: any error of an agent ends
+        the process, since the record could not be accounted for.
+    before_assigned(partitions): after restore, before the first record.
+    recover_offsets(partition): {topic: next offset} from the journal, asked when committed offsets are missing; {} when there is no journal.
+    assignment_changed(phase, partitions): phase "revoked" | "assigned" | "ready", for the face's own bookkeeping.
+    committed({(topic, partition): next offset}, seconds): after each commit.
+    """
+
+    on_poison: Callable[[str, int, Any, Exception], Awaitable[None] | None] | None = None
+    before_assigned: Callable[[set[int]], Awaitable[None]] | None = None
+    recover_offsets: Callable[[int], Awaitable[Mapping[str, int]]] | None = None
+    assignment_changed: Callable[[str, Collection[int]], None] | None = None
+    committed: Callable[[Mapping[tuple[str, int], int], float], None] | None = None
+
+
+class Topology(NamedTuple):
+    """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}."""
+
+    agents: Sequence[AgentSpec]
+    tables: Sequence[str]
+    outputs: Mapping[str, int | None]
+    assignor: Any

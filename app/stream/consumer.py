@@ -1,0 +1,60 @@
+"""The group consumer: aiokafka's, handing out its C records as they are.
+
+Owns: the client's settings and raw records. Refuses: automatic commits, and any offset reset: every position is set by
+assignment.py, and an offset that the broker no longer has is an error, never a silent jump.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
+
+from app.stream.config import FETCH_WAIT_MS, HEARTBEATS_PER_SESSION, PARTITION_FETCH_BYTES, WorkerConfig
+
+
+def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
+    session_ms = int(config.session_timeout_seconds * 1000)
+    return AIOKafkaConsumer(
+        **config.kafka,
+        group_id=config.app_id,
+        group_instance_id=config.group_instance_id,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+        rebalance_timeout_ms=int(config.rebalance_timeout_seconds * 1000),
+        partition_assignment_strategy=[assignor],
+        max_poll_records=config.fetch_records,
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        check_crcs=config.check_crcs,
+    )
+
+
+def use_raw_records(consumer: AIOKafkaConsumer, arrived: Callable[[], None]) -> None:
+    """From now on `getmany` gives the C records (offset, timestamp, key, value, headers), not copies of them: 1 microsecond a record.
+
+    `arrived` is called when something was fetched, records or an error. For a started consumer that has not subscribed yet.
+    """
+    consumer._fetcher._records = _RawResults(arrived)
+
+
+class _RawResults(OrderedDict[TopicPartition, Any]):
+    """The fetcher's results. Each is told, as it comes in, to leave its records alone."""
+
+    def __init__(self, arrived: Callable[[], None]) -> None:
+        super().__init__()
+        self._arrived = arrived
+
+    def __setitem__(self, tp: TopicPartition, result: Any) -> None:
+        if type(result) is FetchResult:
+            result._partition_records._consumer_record = _same
+        super().__setitem__(tp, result)
+        self._arrived()
+
+
+def _same(tp: TopicPartition, record: Any) -> Any:
+    return record

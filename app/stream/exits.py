@@ -1,0 +1,62 @@
+"""How a worker ends when something is in doubt: one line in the log, an exit code of its own, at once.
+
+Owns: the codes and the exit. Refuses: cleaning up. Nothing that runs in a doubtful process can make it less doubtful;
+Kafka keeps what was committed, the store keeps what was applied, and the replacement reads both (crash-only software).
+"""
+
+import asyncio
+import enum
+import logging
+import os
+import sys
+from typing import NoReturn
+
+from app.errors import TrueliftError
+
+log = logging.getLogger(__name__)
+
+
+class ExitCode(enum.IntEnum):
+    """What a supervisor sees. All but OPERATOR and INTERNAL: start it again."""
+
+    OPERATOR = 2  # a topic, a disk, a broker address: a person must act first
+    KAFKA = 69  # the cluster answered with an error, or not at all
+    INTERNAL = 70  # our own bug, or that of an agent
+    FENCED = 75  # another worker owns the partitions now
+    DRAIN_TIMEOUT = 76  # the work in hand did not end in time; it was not committed
+
+
+class Fatal(Exception):
+    """Ends the process with `code`. Raised where a caller can still add nothing to it."""
+
+    def __init__(self, code: ExitCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code that `error` ends the process with."""
+    if isinstance(error, Fatal):
+        return error.code
+    if isinstance(error, TrueliftError):
+        return error.exit_code
+    return ExitCode.KAFKA if _is_kafka(error) else ExitCode.INTERNAL
+
+
+def die(what: str, error: BaseException) -> NoReturn:
+    """End the process. No `finally` runs and no buffer of a client is flushed: they belong to the doubt."""
+    code = code_of(error)
+    expected = isinstance(error, Fatal | TrueliftError)
+    log.critical("%s: %s (exit code %d)", what, error if expected else repr(error), code, exc_info=not expected and error)
+    if isinstance(error, TrueliftError):
+        print(f"error: {error}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    logging.shutdown()
+    os._exit(code)
+
+
+def _is_kafka(error: BaseException) -> bool:
+    from aiokafka.errors import KafkaError
+
+    return isinstance(error, KafkaError | asyncio.TimeoutError | OSError)

@@ -1,0 +1,45 @@
+"""Running an app as a worker process without Faust's command line: signals, uvloop, exit codes.
+
+Owns: SIGTERM and SIGINT (drain, commit, exit 0). Refuses: logging set-up, which is the caller's.
+"""
+
+import asyncio
+import signal
+from typing import NoReturn
+
+import uvloop
+
+from app.stream import exits
+from app.stream.face.app import App
+
+
+def run(app: App) -> NoReturn:
+    """Run until a signal; the process exits with 0, or with an ExitCode."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(app))
+    raise SystemExit(0)
+
+
+async def serve(app: App) -> None:
+    """The same inside a running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app.finalize()
+    starting = asyncio.create_task(app.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if starting.done():
+            starting.result()
+            crashed = asyncio.create_task(app.wait_until_stopped())
+            await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
+            crashed.cancel()
+        else:
+            starting.cancel()
+        if app.crashed:
+            raise app.crash_reason or RuntimeError("a service of the app crashed")
+        await app.stop()
+    except BaseException as error:
+        exits.die("the worker failed", error)

@@ -1,0 +1,410 @@
+"""A partition task: partition p of every input topic, its agents, its stores, the epoch being filled and the one in flight.
+
+Owns: feeding the agents slice by slice, in order; the view of the tables (current epoch over epoch in flight over store);
+poison records. Refuses: commits (commit.py takes finished epochs) and rebalances (assignment.py opens, drains and closes).
+
+A task that is inside a record (`busy`) stays out of a transaction, so an epoch always ends between two records.
+"""
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from app.errors import InternalError
+from app.stream import exits
+from app.stream.config import AgentSpec, Hooks, TopicSize
+from app.stream.drive import PARK, AgentCoroutine, AgentEnded, Forward, advance, shut
+from app.stream.epoch import MISSING, Epoch, Headers
+from app.stream.metrics import Metrics
+from app.stream.order import Run
+from app.stream.poison import INFRASTRUCTURE, PoisonMarks, RecordTooLarge, TooManyPoison
+from tables.store import Store, check_key
+
+log = logging.getLogger(__name__)
+
+# The event loop is never held longer than about HOLD_SECONDS: heartbeats, commits and other groups need it.
+HOLD_SECONDS = 0.004
+SLICE_FIRST = 64
+SLICE_MAX = 1024
+# Header of a record batch and the most that a record's varints take.
+RECORD_OVERHEAD_BYTES = 61 + 21
+
+current_task: ContextVar["PartitionTask | None"] = ContextVar("partition_task", default=None)
+
+
+class Feed:
+    """What an agent's stream reads: the records of the slice. The stream sets `task.record` before it hands one out, and parks after."""
+
+    __slots__ = ("slice", "task")
+
+    def __init__(self, task: "PartitionTask") -> None:
+        self.task = task
+        self.slice: list[Any] = []
+
+
+class Room(Protocol):
+    """What a task needs of the worker around it."""
+
+    now_ms: int
+    metrics: Metrics
+    sizes: dict[str, TopicSize]
+    hooks: Hooks
+
+    def partition_for(self, topic: str, key: bytes) -> int: ...
+    def is_full(self) -> bool: ...
+    def kick(self, force: bool = False) -> None: ...
+    async def progress(self) -> None: ...
+    def left_record(self) -> None: ...
+    def wants_records(self) -> None: ...
+
+
+class PartitionTask:
+    """One at a time for each partition group of this worker."""
+
+    def __init__(
+        self,
+        room: Room,
+        partition: int,
+        agents: Sequence[AgentSpec],
+        stores: list[Store],
+        changelogs: Sequence[str],
+        marks: PoisonMarks,
+        max_epoch_bytes: int,
+    ) -> None:
+        self.room = room
+        self.partition = partition
+        self.stores = stores
+        self.changelogs = changelogs
+        self.marks = marks
+        self.current = Epoch(len(stores))
+        self.inflight: Epoch | None = None
+        self.record: Any = None
+        self.topic: str | None = None
+        self.queue: deque[list[Run]] = deque()
+        self.wake = asyncio.Event()
+        self.active = False
+        self.busy = False  # inside a record
+        self.processing = False  # between taking runs from the queue and being done with them
+        self.stopped: str | None = None  # why this group takes no more records
+        self.positions: dict[str, int] = {}
+        self._agents = agents
+        self._feeds: dict[str, list[tuple[Feed, AgentCoroutine]]] = {}
+        self._slice_records = SLICE_FIRST
+        self._held_since = 0.0
+        self._max_epoch_bytes = max_epoch_bytes
+        self._row_limits = [room.sizes[changelog].max_record_bytes - RECORD_OVERHEAD_BYTES for changelog in changelogs]
+        self._loop_task: asyncio.Task[None] | None = None
+
+    # -- what agents do, through the face
+
+    def emit(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp_ms: int | None,
+        headers: Headers,
+    ) -> None:
+        """Append an output to the epoch."""
+        if self.record is None:
+            raise InternalError(f"a send to {topic} outside of a record", "Send inside the agent's loop, or outside of agents")
+        size = self.room.sizes.get(topic)
+        if size is None:
+            raise InternalError(f"the topic {topic} was not declared before the start", "Declare it with app.topic() at module level")
+        if partition is None:
+            partition = self.partition % size.partitions if key is None else self.room.partition_for(topic, key)
+        elif not 0 <= partition < size.partitions:
+            raise ValueError(f"{topic} has no partition {partition}: it has {size.partitions}")
+        length = (len(key) if key else 0) + (len(value) if value else 0)
+        if headers:
+            length += sum(len(name) + len(content) + 10 for name, content in headers)
+        if length + RECORD_OVERHEAD_BYTES > size.max_record_bytes:
+            raise RecordTooLarge(f"an output of {length} bytes for {topic}, which takes {size.max_record_bytes} with overhead")
+        epoch = self.current
+        outputs = epoch.outputs.get((topic, partition))
+        if outputs is None:
+            outputs = epoch.outputs[topic, partition] = []
+        outputs.append((key, value, timestamp_ms or self.room.now_ms, headers))
+        self._grow(epoch, length)
+
+    def read(self, table: int, key: bytes) -> bytes | None:
+        """The row as this group's agents see it now."""
+        value = self.current.overlays[table].get(key, MISSING)
+        if value is MISSING:
+            inflight = self.inflight
+            if inflight is not None:
+                value = inflight.overlays[table].get(key, MISSING)
+            if value is MISSING:
+                store = self.stores[table]
+                try:
+                    return store.get(key)
+                except Exception as error:
+                    raise store.error(error) from error
+        return value  # type: ignore[no-any-return]
+
+    def write(self, table: int, key: bytes, value: bytes | None) -> None:
+        """Put a row into the epoch (None deletes it)."""
+        if self.record is None:
+            raise InternalError("a table was written outside of a record", "Write tables inside the agent's loop only")
+        length = len(key) + (len(value) if value else 0)
+        if length > self._row_limits[table]:
+            raise RecordTooLarge(f"a row of {length} bytes for {self.changelogs[table]}, which takes {self._row_limits[table]}")
+        if key[:1] == b"\x00":
+            check_key(key)
+        epoch = self.current
+        epoch.overlays[table][key] = value
+        self._grow(epoch, length)
+
+    def scan(self, table: int, lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with lo <= key < hi in key order, as this group's agents see them now."""
+        overlay = {} if self.inflight is None else _range(self.inflight.overlays[table], lo, hi)
+        overlay |= _range(self.current.overlays[table], lo, hi)
+        if not overlay:
+            return list(self.stores[table].scan(lo, hi, limit))
+        rows = {key: value for key, value in overlay.items() if value is not None}
+        found = 0
+        # An overlaid row of the store does not count; `limit` others are enough whatever the overlay adds.
+        for key, value in self.stores[table].scan(lo, hi):
+            if key not in overlay:
+                rows[key] = value
+                found += 1
+                if found >= limit:
+                    break
+        return sorted(rows.items())[:limit]
+
+    def _grow(self, epoch: Epoch, length: int) -> None:
+        epoch.bytes += length
+        if epoch.bytes > self._max_epoch_bytes:
+            self._cut()
+
+    def _cut(self) -> None:
+        """End the slice after the record in hand: its list is shortened under the feed, which then parks."""
+        for feed, _ in self._feeds.get(self.topic or "", ()):
+            offset = self.record.offset
+            index = next((i for i, record in enumerate(feed.slice) if record.offset == offset), None)
+            if index is not None:
+                del feed.slice[index + 1 :]
+
+    # -- lifecycle, for assignment.py
+
+    async def start(self) -> None:
+        """Take records from now on. The agents run up to their first record here, so what they cannot do shows before it."""
+        if self.stopped is not None:
+            return
+        self.queue.clear()
+        token = current_task.set(self)
+        try:
+            await self._restart_agents()
+        finally:
+            current_task.reset(token)
+        self.active = True
+        if self._loop_task is None:
+            self._loop_task = asyncio.create_task(self._guarded(), name=f"partition-{self.partition}")
+        self.wake.set()
+
+    def pause(self) -> None:
+        """Take no more records; what is fetched and not begun is read again by the next owner."""
+        self.active = False
+        self.queue.clear()
+        self.wake.set()
+        self.room.left_record()  # it may wait for room in the epoch
+
+    @property
+    def drained(self) -> bool:
+        return not self.processing and self.inflight is None and not self.current.records
+
+    def begin_commit(self) -> None:
+        """Hand the current epoch to the committer and fill a new one, which reads through it."""
+        self.inflight, self.current = self.current, Epoch(len(self.stores))
+
+    def end_commit(self) -> None:
+        """The epoch in flight has committed and the stores hold it."""
+        assert self.inflight is not None
+        self.positions.update(self.inflight.next_offsets)
+        for topic, offset in self.inflight.next_offsets.items():
+            self.marks.forget(topic, offset)
+        self.inflight = None
+
+    async def close(self) -> None:
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+            await asyncio.wait([self._loop_task])
+        self._close_agents()
+        for store in self.stores:
+            store.close()
+
+    def feed(self, runs: list[Run]) -> None:
+        self.queue.append(runs)
+        self.wake.set()
+
+    # -- the loop
+
+    async def _guarded(self) -> None:
+        current_task.set(self)
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            where = f"{self.topic}-{self.partition}" + (f" offset {self.record.offset}" if self.record is not None else "")
+            exits.die(f"partition group {self.partition} failed at {where}", error)
+
+    async def _run(self) -> None:
+        while True:
+            while self.queue and self.active:
+                self._held_since = time.perf_counter()
+                runs = self.queue.popleft()
+                self.room.wants_records()
+                self.processing = True
+                await self._process(runs)
+                self.processing = False
+                self.room.left_record()
+                self.room.kick()
+                await asyncio.sleep(0)
+            self.wake.clear()
+            self.room.kick()
+            await self.wake.wait()
+
+    async def _process(self, runs: list[Run]) -> None:
+        """All of `runs`, unless the group is paused, stops, or meets a poison record; then the rest is left or queued again."""
+        for number, (topic, records) in enumerate(runs):
+            start, count = 0, len(records)
+            while start < count:
+                while self.active and self.room.is_full():
+                    self.room.kick(force=True)
+                    await self.room.progress()
+                    self._held_since = time.perf_counter()
+                if not self.active:
+                    return
+                part = self._next_slice(topic, records, start)
+                error = await self._slice(topic, part)
+                if error is not None:
+                    self._discard(error, topic, [Run(topic, records[start:]), *runs[number + 1 :]])
+                    await self._restart_agents()
+                    return
+                start += len(part)
+                if time.perf_counter() - self._held_since > HOLD_SECONDS:
+                    self.room.kick()
+                    await asyncio.sleep(0)
+                    self._held_since = time.perf_counter()
+
+    def _next_slice(self, topic: str, records: Sequence[Any], start: int) -> list[Any]:
+        """The next records for the agents; a poisoned record is a slice of its own."""
+        # With several agents on a topic each record goes through all of them before the next one begins.
+        size = self._slice_records if len(self._feeds[topic]) == 1 else 1
+        part = list(records[start : start + size])
+        if self.marks:
+            poisoned = self.marks.next_offset(topic, part[0].offset, part[-1].offset)
+            if poisoned is not None:
+                before = [record for record in part if record.offset < poisoned]
+                return before or part[:1]
+        return part
+
+    async def _slice(self, topic: str, part: list[Any]) -> Exception | None:
+        """Drive the agents through `part` (which may be cut short); the exception of a record that turned out to be poison."""
+        self.topic, self.busy = topic, True
+        began = time.perf_counter()
+        try:
+            poison = self.marks.get(topic, part[0].offset) if self.marks else None
+            if poison is not None:
+                await self._call_on_poison(topic, part[0], poison)
+            else:
+                for feed, agent in self._feeds[topic]:
+                    feed.slice = part
+                    signal = agent.send(None)
+                    if signal is not PARK:
+                        await Forward(agent, signal)
+        except StopIteration:
+            raise AgentEnded(f"an agent of {topic} left its loop") from None
+        except INFRASTRUCTURE:
+            raise
+        except Exception as error:
+            if self.record is None or self.room.hooks.on_poison is None:
+                raise
+            return error
+        finally:
+            self.busy = False
+            self.room.left_record()
+        self.record = None
+        self.current.processed(topic, part)
+        self.room.metrics.consumed(topic, len(part))
+        self._adapt(time.perf_counter() - began, len(part))
+        return None
+
+    def _adapt(self, seconds: float, count: int) -> None:
+        if seconds > HOLD_SECONDS and count > 1:
+            self._slice_records = max(1, count // 2)
+        elif seconds < HOLD_SECONDS / 2 and count == self._slice_records:
+            self._slice_records = min(SLICE_MAX, count * 2)
+
+    # -- poison
+
+    def _discard(self, error: Exception, topic: str, rest: list[Run]) -> None:
+        """Drop the current epoch and do its records again, with the failed one marked. Nothing of the epoch has left this process."""
+        record, epoch = self.record, self.current
+        log.error(
+            "poison record %s-%d offset %d: %r; doing %d records again without it",
+            topic, self.partition, record.offset, error, epoch.records, exc_info=error,
+        )  # fmt: skip
+        self.room.metrics.poison += 1
+        self.room.metrics.discarded_records += epoch.records
+        self.record = None
+        self.current = Epoch(len(self.stores))
+        try:
+            self.marks.add(topic, record.offset, error)
+        except TooManyPoison as limit:
+            self._stop(str(limit))
+            return
+        self.queue.appendleft([*epoch.runs, *rest])
+
+    def _stop(self, why: str) -> None:
+        self.stopped = why
+        self.active = False
+        self.queue.clear()
+        self.room.metrics.stopped_partitions.append(self.partition)
+        log.critical(
+            "partition group %d STOPPED: %s. The code is wrong, not the data; the other groups go on. "
+            "Deploy a fix and restart the worker",
+            self.partition, why,
+        )  # fmt: skip
+
+    async def _call_on_poison(self, topic: str, record: Any, error: Exception) -> None:
+        hook = self.room.hooks.on_poison
+        if hook is None:
+            raise InternalError("a poison mark without an on_poison hook", "Report this with the worker's log")
+        self.record = record
+        try:
+            result = hook(topic, self.partition, record, error)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as failure:
+            raise InternalError(
+                f"on_poison failed for {topic}-{self.partition} offset {record.offset}: {failure!r}", "Mend the hook: it must take any record"
+            ) from failure
+
+    # -- agents
+
+    async def _restart_agents(self) -> None:
+        """New coroutines, run up to their first record: what an old one remembers of a discarded epoch goes with it."""
+        self._close_agents()
+        self.record = None
+        for spec in self._agents:
+            feed, agent = spec.start(self)
+            self._feeds.setdefault(spec.topic, []).append((feed, agent))
+            await advance(agent)
+
+    def _close_agents(self) -> None:
+        for feeds in self._feeds.values():
+            for _, agent in feeds:
+                shut(agent)
+        self._feeds = {}
+
+
+def _range(overlay: dict[bytes, bytes | None], lo: bytes, hi: bytes) -> dict[bytes, bytes | None]:
+    return {key: value for key, value in overlay.items() if lo <= key < hi}

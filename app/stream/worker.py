@@ -1,0 +1,256 @@
+"""The engine room: consumer, producer, partition tasks and committer of one worker, tied together.
+
+Owns: start, the fetch loop, back-pressure, stop. Refuses: restarting anything. What fails ends the process (exits.py).
+It knows nothing of Faust; app/stream/face is the face over it.
+"""
+
+import asyncio
+import fcntl
+import logging
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from aiokafka import TopicPartition
+from aiokafka.partitioner import murmur2
+
+from app.errors import InternalError, OperatorError
+from app.stream import exits
+from app.stream.assignment import Assignment
+from app.stream.commit import Committer
+from app.stream.config import (
+    BATCH_BYTES,
+    PARTITION_CACHE_KEYS,
+    QUEUED_FETCHES,
+    Hooks,
+    Topology,
+    TopicSize,
+    WorkerConfig,
+)
+from app.stream.consumer import group_consumer, use_raw_records
+from app.stream.metrics import Metrics
+from app.stream.order import Run, merge
+from app.stream.poison import PoisonMarks
+from app.stream.producer import TransactionalProducer
+from app.stream.task import PartitionTask
+from app.stream.topology import check_topology
+from tables.store import Store, shared_cache
+
+log = logging.getLogger(__name__)
+
+# How often an idle fetch loop looks whether the group coordination has failed.
+CHECK_SECONDS = 1.0
+
+
+class Worker:
+    """`start` returns when the group has been joined; `ready` is set when the first assignment is open."""
+
+    def __init__(self, config: WorkerConfig, topology: Topology, hooks: Hooks, metrics: Metrics | None = None) -> None:
+        self.config = config
+        self.topology = topology
+        self.hooks = hooks
+        self.metrics = metrics or Metrics()
+        self.tasks: dict[int, PartitionTask] = {}
+        self.sizes: dict[str, TopicSize] = {}
+        self.ready = asyncio.Event()
+        self.now_ms = 0
+        self.groups = 0
+        self._cache = shared_cache()
+        self._changelogs = [config.changelog(table) for table in topology.tables]
+        self._arrived = asyncio.Event()
+        self._key_partitions: dict[tuple[str, bytes], int] = {}
+        self._fetching: asyncio.Task[None] | None = None
+        self._lock: IO[str] | None = None
+
+    # -- lifecycle
+
+    async def start(self) -> None:
+        """Check the topics, join the group. Raises OperatorError for anything that a person must mend."""
+        self._lock = _lock(self.directory)
+        self.transactional_id = f"{self.config.app_id}-{self.worker_id()}"
+        self.groups, self.sizes = await check_topology(self.config, self.topology)
+        self.producer = TransactionalProducer(
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=self.config.transaction_timeout_ms,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=self.config.max_request_bytes,
+            **self.config.kafka,
+        )
+        self.topology.assignor.worker_id = self.worker_id()
+        self.consumer = group_consumer(self.config, self.topology.assignor)
+        # InitProducerId fences a former process of this worker and ends its transaction, before any offset is read.
+        await asyncio.gather(self._start_producer(), self.consumer.start())
+        use_raw_records(self.consumer, self._arrived.set)
+        self.committer = Committer(
+            self.config, self.producer, self.transactional_id, self.tasks, self.sizes, self.metrics, self._on_commit
+        )
+        self.assignment = Assignment(
+            self.config, self.transactional_id, self.consumer, self.committer, self.tasks, self._new_task,
+            self.hooks, self.metrics, self._on_ready,
+        )  # fmt: skip
+        self.consumer.subscribe(sorted({agent.topic for agent in self.topology.agents}), listener=self.assignment)
+        self._fetching = asyncio.create_task(self._guarded_fetch(), name="fetch")
+
+    async def stop(self) -> None:
+        """Drain, commit, leave the group (a static member does not), close."""
+        if self._fetching is None:
+            return
+        self._fetching.cancel()
+        await asyncio.wait([self._fetching])
+        self._fetching = None
+        await self.assignment.close_down()
+        for task in self.tasks.values():
+            await task.close()
+        self.tasks.clear()
+        await self.consumer.stop()
+        await self.producer.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def directory(self) -> Path:
+        """This worker's own: two workers on one machine have different instance ids, or different data directories."""
+        return self.config.data_dir / "workers" / self.config.app_id / (self.config.group_instance_id or "worker")
+
+    def worker_id(self) -> str:
+        """The group instance id, else an id that survives restarts in this data directory."""
+        if self.config.group_instance_id is not None:
+            return self.config.group_instance_id
+        path = self.directory / "worker.id"
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex[:12])
+        return path.read_text().strip()
+
+    def owned_partitions(self) -> set[int]:
+        """Partition groups that take records here and now."""
+        return {partition for partition, task in self.tasks.items() if task.active}
+
+    def lag(self, topic: str, partition: int) -> int | None:
+        """Records that a reader could see and this worker has not committed; None before the first fetch."""
+        tp = TopicPartition(topic, partition)
+        if tp not in self.consumer.assignment():
+            return None
+        end = self.consumer.last_stable_offset(tp)
+        return None if end is None else max(0, end - self.tasks[partition].positions.get(topic, 0))
+
+    # -- what tasks need (task.Room)
+
+    def partition_for(self, topic: str, key: bytes) -> int:
+        """Kafka's default partitioner."""
+        found = self._key_partitions.get((topic, key))
+        if found is None:
+            if len(self._key_partitions) >= PARTITION_CACHE_KEYS:
+                self._key_partitions.clear()
+            found = (murmur2(key) & 0x7FFFFFFF) % self.sizes[topic].partitions
+            self._key_partitions[topic, key] = found
+        return found
+
+    def is_full(self) -> bool:
+        """Whether the epochs being filled hold as much as the worker may hold back."""
+        records = size = 0
+        for task in self.tasks.values():
+            records += task.current.records
+            size += task.current.bytes
+        return records >= self.config.max_epoch_records or size >= self.config.max_epoch_bytes
+
+    def kick(self, force: bool = False) -> None:
+        self.committer.kick(force)
+
+    async def progress(self) -> None:
+        await self.committer.progress()
+
+    def left_record(self) -> None:
+        self.committer.notify()
+
+    def wants_records(self) -> None:
+        self._arrived.set()
+
+    # -- fetching
+
+    async def _guarded_fetch(self) -> None:
+        try:
+            while True:
+                self._arrived.clear()
+                if not await self._fetch():
+                    try:
+                        async with asyncio.timeout(CHECK_SECONDS):
+                            await self._arrived.wait()
+                    except TimeoutError:
+                        continue
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            exits.die("fetching failed", error)
+
+    async def _fetch(self) -> bool:
+        """Hand what is there to the groups that have room; whether there was anything."""
+        wanted = [tp for tp in self.consumer.assignment() if self._has_room(tp)]
+        if not wanted:
+            self.metrics.fetch_paused += 1
+            return False
+        fetched = await self.consumer.getmany(*wanted, timeout_ms=0, max_records=self.config.fetch_records)
+        if not fetched:
+            return False
+        self.now_ms = int(time.time() * 1000)
+        groups: defaultdict[int, list[Run]] = defaultdict(list)
+        for tp, records in fetched.items():
+            groups[tp.partition].append(Run(tp.topic, records))
+        for partition, runs in groups.items():
+            task = self.tasks.get(partition)
+            if task is not None and task.active:
+                task.feed(merge(runs))
+        await asyncio.sleep(0)
+        return True
+
+    def _has_room(self, tp: TopicPartition) -> bool:
+        task = self.tasks.get(tp.partition)
+        return task is not None and task.active and len(task.queue) < QUEUED_FETCHES
+
+    # -- parts
+
+    def _new_task(self, partition: int) -> PartitionTask:
+        stores = [
+            Store(self.directory / "stores" / f"{table}-{partition}.db", self._cache) for table in self.topology.tables
+        ]
+        marks = PoisonMarks(self.config.poison_limit, self.config.poison_window_seconds)
+        return PartitionTask(
+            self, partition, self.topology.agents, stores, self._changelogs, marks, self.config.max_epoch_bytes
+        )
+
+    async def _start_producer(self) -> None:
+        await self.producer.start()
+        for topic, size in self.sizes.items():
+            known = await self.producer.partitions_for(topic)
+            if len(known) != size.partitions:
+                raise InternalError(f"{topic} has {len(known)} partitions, a moment ago {size.partitions}", "Start the worker again")
+        log.info("transactional id %s, transaction.version %d", self.transactional_id, 2 if self.producer.version_2 else 1)
+
+    def _on_ready(self) -> None:
+        self.ready.set()
+        self._arrived.set()
+
+    def _on_commit(self, tasks: Sequence[PartitionTask], seconds: float) -> None:
+        if self.hooks.committed is not None:
+            offsets = {
+                (topic, task.partition): offset
+                for task in tasks
+                if task.inflight is not None
+                for topic, offset in task.inflight.next_offsets.items()
+            }
+            self.hooks.committed(offsets, seconds)
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Two processes in one directory would have one transactional id and fence each other for ever."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "worker.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OperatorError(
+            f"another worker runs in {directory}", "Stop it, or give this one TRUELIFT_GROUP_INSTANCE_ID or TRUELIFT_DATA_DIR of its own"
+        ) from error
+    return lock
