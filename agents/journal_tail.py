@@ -70,9 +70,7 @@ async def _bounds(consumer: AIOKafkaConsumer, journal: TopicPartition) -> tuple[
     return begin[journal], end[journal]
 
 
-async def _records(
-    consumer: AIOKafkaConsumer, journal: TopicPartition, start: int, end: int
-) -> AsyncIterator[dict[str, Any]]:
+async def _records(consumer: AIOKafkaConsumer, journal: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
     """Journal records with start <= offset < end. Ends by position: the last offsets may be transaction markers."""
     consumer.seek(journal, start)
     while await consumer.position(journal) < end:

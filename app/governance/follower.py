@@ -17,6 +17,7 @@ from app.contract.topics import GOVERNANCE
 from app.engine.policies import Policies
 from app.errors import OperatorError
 from app.governance.fold import Fold
+from app.governance.log import ISOLATION
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class GovernanceFollower:
         """Connects and reads the log to its end. OperatorError when there is no such topic or no answer."""
         self._consumer = consumer = AIOKafkaConsumer(
             **self._settings.governance_kafka(),
-            isolation_level="read_committed",
+            isolation_level=ISOLATION,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=FETCH_WAIT_MS,

@@ -1,0 +1,109 @@
+"""The composition root: puts agents, tables, topics and the view of the governance log together into one Faust app.
+
+One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine -> rows and outputs -> one transaction (app/stream).
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from agents import (
+    activation_milestone,
+    billing_intent,
+    catalogue_types,
+    error_or_latency,
+    exposures,
+    feature_used,
+    page_view,
+    ticks,
+)
+from agents.journal_tail import JournalTail
+from agents.serving import Serving, View
+from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL, OUTCOMES, TICKS
+from app.engine.values import TABLES
+from app.governance.follower import GovernanceFollower
+from app.governance.keys import root_public_key
+from app.governance.log import fold_all
+from app.settings import Settings
+from app.stream.config import StreamSettings
+from app.stream.face.app import App
+from app.stream.face.stream import Message
+from tables.unit_state import UnitState
+
+AGENTS: Mapping[str, Any] = {
+    page_view.TOPIC: page_view.page_view,
+    feature_used.TOPIC: feature_used.feature_used,
+    activation_milestone.TOPIC: activation_milestone.activation_milestone,
+    billing_intent.TOPIC: billing_intent.billing_intent,
+    error_or_latency.TOPIC: error_or_latency.error_or_latency,
+    exposures.TOPIC: exposures.exposures,
+    ticks.TOPIC: ticks.ticks,
+}
+OUTPUTS = (JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER)
+
+
+class TrueliftApp(App):
+    """The app of a worker. `serving` is what its agents call; `governance` is started before the first record."""
+
+    def __init__(self, settings: Settings, event_types: Collection[str], **changes: Any) -> None:
+        """event_types: the catalogue's at this start; a type that is added later is served after the next restart."""
+        self.truelift = settings
+        self.event_types = frozenset(event_types)
+        self.governance = GovernanceFollower(settings, root_public_key(settings))
+        self._governance_start: asyncio.Task[None] | None = None
+        self._journal = JournalTail(settings)
+        super().__init__(
+            settings.app_id,
+            StreamSettings.of(settings, **changes),
+            on_poison=self._set_aside,
+            before_assigned=self._before_assigned,
+            recover_offsets=self._journal.next_offsets,
+        )
+        self._declare()
+
+    def _declare(self) -> None:
+        name = self.truelift.topic
+        extra = catalogue_types.topics(self.event_types, AGENTS)
+        inputs = {**AGENTS, **dict.fromkeys(extra, catalogue_types.catalogue_types)}
+        for topic, agent in inputs.items():
+            self.agent(self.topic(name(topic), key_type=bytes, value_type=bytes), name=f"{agent.__module__}:{topic}")(agent)
+        outputs = {topic: self.topic(name(topic), key_type=bytes, value_type=bytes) for topic in OUTPUTS}
+        tables = {table: self.Table(table, key_type=bytes, value_type=bytes) for table in TABLES}
+        names = {name(topic): topic for topic in inputs}
+        self.serving = Serving(UnitState(tables), self._view, names, outputs)
+        clock = self.topic(name(TICKS), value_type=bytes)
+
+        @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)
+        async def append_ticks() -> None:
+            await ticks.append_ticks(self, clock)
+
+    def _view(self) -> View:
+        governance = self.governance
+        return View(governance.policies, governance.stale())
+
+    def _set_aside(self, message: Message, error: Exception) -> None:
+        self.serving.serve_poison(message, error)
+
+    async def _before_assigned(self, partitions: set[int]) -> None:
+        """The log is read to its end, and at least as far as each partition's journal has been decided by."""
+        if self._governance_start is None:
+            self._governance_start = asyncio.create_task(self.governance.start())
+        await self._governance_start
+        for partition in sorted(partitions):
+            await self.governance.reach(await self._journal.last_governance_offset(partition))
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await self.governance.stop()
+
+
+async def build(settings: Settings, **changes: Any) -> TrueliftApp:
+    """The app for the catalogue as it stands now. OperatorError when the log cannot be read."""
+    catalogue = (await fold_all(settings)).catalogue
+    bounds = {"poison_limit": catalogue.bounds.poison_limit, "poison_window_seconds": catalogue.bounds.poison_window_seconds}
+    return TrueliftApp(settings, catalogue.event_types, **bounds | changes)
+
+
+def missing_types(app: TrueliftApp) -> set[str]:
+    """Types of the catalogue that this worker does not serve yet."""
+    return {name for name in app.governance.policies.catalogue.event_types if name not in app.event_types}

@@ -1,0 +1,63 @@
+"""The truelift command: puts the rooms' commands together, and shows every known error as one line.
+
+A room is imported when one of its commands is called, so that `truelift --help` answers at once.
+"""
+
+import importlib
+import sys
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from app.errors import TrueliftError
+
+# command -> (module, attribute): a typer.Typer is a group of commands, a function is a command of its own.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "broker": ("app.stream.commands", "broker_app"),
+    "topics": ("app.stream.commands", "topics_app"),
+    "keys": ("app.governance.commands", "keys_app"),
+    "catalogue": ("app.governance.commands", "catalogue_app"),
+    "policy": ("app.governance.commands", "policy_app"),
+    "worker": ("agents.commands", "worker"),
+    "ingest": ("app.ingest.commands", "ingest"),
+    "deadletter": ("app.deadletter.commands", "deadletter_app"),
+    "replay": ("app.replay.commands", "replay_app"),
+    "check": ("app.checker.commands", "check"),
+    "latency": ("app.latency", "latency"),
+    "drill": ("app.drill.commands", "drill_app"),
+    "demo": ("app.demo.commands", "demo"),
+    "conformance": ("app.conformance_commands", "commands"),
+}
+
+
+class _Rooms(TyperGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False)
+        alone.command()(found)
+        return typer.main.get_command(alone)
+
+
+app = typer.Typer(cls=_Rooms, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def truelift() -> None:
+    """Governed decisions on behavioural event topics, with a log that replays to the byte."""
+
+
+def main() -> None:
+    try:
+        app()
+    except TrueliftError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
