@@ -73,7 +73,7 @@ class TrueliftApp(App):
         self.serving = Serving(UnitState(tables), self._view, names, outputs)
         clock = self.topic(name(TICKS), value_type=bytes)
 
-        @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)
+        @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
         async def append_ticks() -> None:
             await ticks.append_ticks(self, clock)
 

@@ -42,7 +42,7 @@ class JournalTail:
             return -1
 
     async def next_offsets(self, partition: int) -> dict[str, int]:
-        """For each input topic (by its name on the cluster) the offset after its last journalled record. Reads all of the journal."""
+        """{input topic, by its name on the cluster: the offset after its last journalled record}. Reads all of the journal."""
         found: dict[str, int] = {}
         async with self._consumer(partition) as (consumer, journal):
             begin, end = await _bounds(consumer, journal)

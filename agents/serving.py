@@ -36,7 +36,7 @@ class Serving:
         self._outputs = outputs
 
     def serve(self, message: Any) -> None:
-        """All Steps of one consumed record. An exception here is of our code: the engine room sets the record aside as poison."""
+        """All Steps of one consumed record. An exception here is of our code: the engine room sets the record aside."""
         policies, stale = self._view()
         record = self._record(message)
         self._keep(process(record, self._state, policies, _now(stale)), record.partition)

@@ -5,8 +5,8 @@ A room is imported when one of its commands is called, so that `truelift --help`
 
 import importlib
 import sys
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -32,10 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class _Rooms(TyperGroup):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name]

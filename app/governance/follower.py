@@ -1,7 +1,7 @@
 """A worker's view of the governance log: read to its end before the first record, then followed, and known to be fresh.
 
 Owns one consumer on the one partition of `governance`, the fold, and the time of the last proof of freshness. Refuses to guess:
-the view is fresh only as of a moment at which the partition's leader said where the log ends and everything up to there was read.
+the view is fresh as of a moment at which the partition's leader said where the log ends, once all up to there is read.
 """
 
 import asyncio
