@@ -1,6 +1,7 @@
 """The composition root: puts agents, tables, topics and the view of the governance log together into one Faust app.
 
-One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine -> rows and outputs -> one transaction (app/stream).
+One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine -> rows and outputs -> one transaction.
+
 """
 
 import asyncio
