@@ -4,7 +4,7 @@ from app.contract.envelope import Signal
 from app.engine.exposures import acknowledged_exposure, mismatch
 from app.engine.policies import Policies
 from app.engine.record import ids_field
-from app.engine.repeats import content_digest, repetition, seen_write
+from app.engine.repeats import Repeat, look_up
 from app.engine.steps import plain_journal, rejected, repeated_step
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, State, Step
@@ -13,10 +13,9 @@ from app.engine.values import InputRecord, Moment, State, Step
 def acknowledge(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
     """An exposure when the acknowledgement matches the recorded assignment; counted once for each assignment."""
     rows = UnitRows(signal.unit, state)
-    digest = content_digest(signal)
-    repeated = repetition(signal, record, state, policies, digest)
-    if repeated is not None:
-        return repeated_step(repeated, signal, record, rows, policies, moment)
+    seen = look_up(signal, record, state, policies)
+    if isinstance(seen, Repeat):
+        return repeated_step(seen, signal, record, rows, policies, moment)
     key = signal.event["experiment"]["key"]
     assignment = rows.assignments.get(key)
     refused = mismatch(signal, assignment)
@@ -30,5 +29,5 @@ def acknowledge(signal: Signal, record: InputRecord, state: State, policies: Pol
     state_digest = rows.finish()
     more = ids_field("exposures", rows.exposures)
     journal = plain_journal(status, signal, record, policies, moment, state_digest, more=more)
-    rows.writes.append(seen_write(signal, record, policies, digest))
+    rows.writes.append(seen)
     return Step((journal, *rows.outputs), tuple(rows.writes))

@@ -12,8 +12,8 @@ from app.engine.gates import INTENT, TRIGGERED, Occasion
 from app.engine.outcomes import outcome_output
 from app.engine.policies import CompiledPolicy, Policies
 from app.engine.record import Json, ids_field, journal_output
-from app.engine.repeats import content_digest, repetition, seen_write
-from app.engine.rows import MAX_MILESTONES, Row, session_of, with_signal
+from app.engine.repeats import Repeat, look_up
+from app.engine.rows import MAX_MILESTONES, Row, add_signal, session_of
 from app.engine.steps import lateness_base_us, rejected, repeated_step
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, State, Step
@@ -22,12 +22,11 @@ from app.engine.values import InputRecord, Moment, State, Step
 def decide(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
     """The Step of an admitted signal that carries no acknowledgement. Pure: same arguments, same bytes."""
     rows = UnitRows(signal.unit, state)
-    digest = content_digest(signal)
-    repeated = repetition(signal, record, state, policies, digest)
-    if repeated is not None:
-        return repeated_step(repeated, signal, record, rows, policies, moment)
+    seen = look_up(signal, record, state, policies)
+    if isinstance(seen, Repeat):
+        return repeated_step(seen, signal, record, rows, policies, moment)
     user = rows.user()
-    if len(user.get("milestones", ())) >= MAX_MILESTONES and signal.event_name == "activation_milestone":
+    if signal.event_name == "activation_milestone" and len(user.get("milestones", ())) >= MAX_MILESTONES:
         full = Rejection("too_many_milestones", f"the unit has {MAX_MILESTONES} milestones; name them by kind, not by instance")
         return rejected(record, full, policies, moment, signal)
     base_us = lateness_base_us(signal, record, policies)
@@ -44,7 +43,7 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         signal.ts_us,
         moment.now_us,
         moment.governance_stale,
-        policies.catalogue.bounds.commit_allowance_ms * 1000,
+        policies.limits.commit_allowance_us,
     )
     decisions = []
     for policy, waited in _set_off(signal, rows, policies):
@@ -53,9 +52,9 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         else:
             after = after_waiting(occasion, rows.awaited_event(waited))
             decisions.append(decide_policy(policy, after, rows, INTENT))
-    rows.facts = with_signal(user, signal, record.appended_us)
+    add_signal(user, signal, record.appended_us)
+    rows.facts = user
     state_digest = rows.finish()
-    event_type = policies.catalogue.event_types.get(signal.event_name)
     journal = journal_output(
         record,
         "decided" if decisions else "no_match" if outcome is None else "outcome",
@@ -68,13 +67,13 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         signal_us=signal.ts_us,
         received_us=signal.received_us,
         base_us=base_us,
-        budget_ms=None if event_type is None else event_type.budget_ms,
+        budget_ms=policies.budgets_ms.get(signal.event_name),
         decisions=",".join(decisions),
         more=ids_field("exposures", rows.exposures) + ids_field("outcomes", () if outcome is None else (outcome[0],)),
     )
     if outcome is not None:
         rows.outputs.append(outcome[1])
-    rows.writes.append(seen_write(signal, record, policies, digest))
+    rows.writes.append(seen)
     return Step((journal, *rows.outputs), tuple(rows.writes))
 
 

@@ -8,6 +8,7 @@ import orjson
 from app.contract.catalogue import Catalogue
 from app.contract.policy import Action as ActionBody
 from app.contract.policy import Outcome, Policy, Timing
+from app.contract.times import HOUR_US, MILLISECOND_US, SECOND_US
 from app.engine.bucketing import bucket_ranges
 from app.engine.conditions import compile_condition
 
@@ -93,11 +94,24 @@ class CompiledPolicy(NamedTuple):
     source: PolicyInForce
 
 
+class Limits(NamedTuple):
+    """The catalogue's bounds and windows that every record is held against, in the units of the records."""
+
+    record_bytes: int
+    future_us: int
+    past_us: int
+    dedup_window_us: int
+    commit_allowance_us: int
+    trusted_sources: frozenset[str]
+
+
 class Policies(NamedTuple):
     """An immutable snapshot. offset: that of the last governance record read, -1 before the first."""
 
     offset: int
     catalogue: Catalogue
+    limits: Limits
+    budgets_ms: Mapping[str, int]  # of the signal types
     by_key: Mapping[str, CompiledPolicy]
     by_event: Mapping[str, tuple[CompiledPolicy, ...]]
     outcomes_by_event: Mapping[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]]
@@ -129,7 +143,20 @@ def compile_policies(
         by_event[policy.trigger_event] = (*by_event.get(policy.trigger_event, ()), policy)
         for rule in policy.outcomes:
             outcomes[rule.event] = (*outcomes.get(rule.event, ()), (policy, rule))
-    return Policies(offset, catalogue, by_key, by_event, outcomes)
+    budgets_ms = {name: event_type.budget_ms for name, event_type in catalogue.event_types.items()}
+    return Policies(offset, catalogue, _limits(catalogue), budgets_ms, by_key, by_event, outcomes)
+
+
+def _limits(catalogue: Catalogue) -> Limits:
+    bounds = catalogue.bounds
+    return Limits(
+        bounds.max_record_bytes,
+        bounds.ts_future_seconds * SECOND_US,
+        bounds.ts_past_seconds * SECOND_US,
+        catalogue.windows.dedup_window_seconds * SECOND_US,
+        bounds.commit_allowance_ms * MILLISECOND_US,
+        frozenset(bounds.trusted_sources),
+    )
 
 
 def _halt(entry: PolicyInForce, switches: Mapping[str, str]) -> tuple[str, str] | None:
@@ -202,8 +229,8 @@ def _action(action: ActionBody) -> Action:
 def _timing(timing: Timing, groups: Mapping[str, Any]) -> TimingRule:
     wait = timing.wait_for
     return TimingRule(
-        timing.delay_seconds * 1_000_000,
-        timing.expires_seconds * 1_000_000,
+        timing.delay_seconds * SECOND_US,
+        timing.expires_seconds * SECOND_US,
         None if wait is None else wait.event,
         None if wait is None else compile_condition(wait.where, groups),
     )
@@ -221,4 +248,4 @@ def _outcome_rules(body: Policy, groups: Mapping[str, Any]) -> Iterable[OutcomeR
 
 
 def _outcome_rule(role: str, outcome: Outcome, groups: Mapping[str, Any]) -> OutcomeRule:
-    return OutcomeRule(role, outcome.event, compile_condition(outcome.where, groups), outcome.within_hours * 3_600_000_000)
+    return OutcomeRule(role, outcome.event, compile_condition(outcome.where, groups), outcome.within_hours * HOUR_US)

@@ -8,7 +8,7 @@ seen         (day of first append, unit, event id) -> (append time, end of its w
 timers       (due time, timer id) -> who waits, and the event that triggered.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -16,7 +16,6 @@ import orjson
 from app.contract.canonical import row_bytes
 from app.contract.envelope import Signal
 from app.contract.times import SECOND_US
-from app.engine.values import Rows
 
 Row = dict[str, Any]
 
@@ -25,14 +24,6 @@ DAY_US = 86_400 * SECOND_US
 # A unit's row is read and written at every signal of the unit: what it may hold is bounded.
 MAX_MILESTONES = 256
 MAX_MILESTONE_CHARS = 128
-
-
-class SeenId(NamedTuple):
-    """expires_us is fixed when the id is first seen, so that a later change of the window cannot revive it on replay."""
-
-    appended_us: int
-    expires_us: int
-    digest: bytes
 
 
 def decode(row: bytes | None) -> Row:
@@ -51,24 +42,13 @@ def unit_key(unit: str) -> bytes:
 _SEEN, _TIMER = b"s", b"t"
 
 
-def seen_key(day: int, unit: str, event_id: str) -> bytes:
-    return _SEEN + day.to_bytes(4) + unit.encode() + b"\x1f" + bytes.fromhex(event_id.replace("-", ""))
+def seen_suffix(unit: str, event_id: str) -> bytes:
+    """What the keys of one id share over the days."""
+    return unit.encode() + b"\x1f" + bytes.fromhex(event_id.replace("-", ""))
 
 
-def seen_value(seen: SeenId) -> bytes:
-    return seen.appended_us.to_bytes(8) + seen.expires_us.to_bytes(8) + seen.digest
-
-
-def find_seen(rows: Rows, unit: str, event_id: str, appended_us: int, window_us: int) -> SeenId | None:
-    """The unexpired row of this id, looked up in every day that the window reaches (two, for the default of 24 hours)."""
-    today = appended_us // DAY_US
-    for day in range(today, (appended_us - window_us) // DAY_US - 1, -1):
-        raw = rows.get_bytes(seen_key(day, unit, event_id))
-        if raw is not None:
-            seen = SeenId(int.from_bytes(raw[:8]), int.from_bytes(raw[8:16]), raw[16:])
-            if appended_us < seen.expires_us:
-                return seen
-    return None
+def seen_key(day: int, suffix: bytes) -> bytes:
+    return _SEEN + day.to_bytes(4) + suffix
 
 
 def timer_key(due_us: int, timer_id: str) -> bytes:
@@ -93,24 +73,20 @@ def session_of(user: Row, signal: Signal) -> Row:
     return {"id": signal.session_id, "started_us": signal.ts_us, "events": 0}
 
 
-def with_signal(user: Row, signal: Signal, appended_us: int) -> Row:
-    """The eligibility row after the signal: the facts that later decisions may ask for."""
+def add_signal(user: Row, signal: Signal, appended_us: int) -> None:
+    """Takes the signal into the unit's facts, in place: what later decisions may ask for."""
     session = session_of(user, signal)
-    row = dict(user)
-    counts = dict(user.get("counts", ()))
+    session["events"] += 1
+    user["session"] = session
+    counts = user.setdefault("counts", {})
     counts[signal.event_name] = counts.get(signal.event_name, 0) + 1
-    row["counts"] = counts
-    row.setdefault("first_seen_us", appended_us)
-    row["last_seen_us"] = appended_us
-    row["session"] = {**session, "events": session["events"] + 1}
+    user.setdefault("first_seen_us", appended_us)
+    user["last_seen_us"] = appended_us
     for fact in ("org", "pricing_model"):
         value = signal.event.get(fact)
         if value is not None:
-            row[fact] = value
+            user[fact] = value
     if signal.event_name == "activation_milestone":
-        row["milestones"] = _with_milestone(user.get("milestones", []), signal.properties.get("name"))
-    return row
-
-
-def _with_milestone(milestones: list[str], name: Any) -> list[str]:
-    return milestones if name is None or name in milestones else [*milestones, name]
+        milestones, name = user.setdefault("milestones", []), signal.properties.get("name")
+        if name not in milestones:
+            milestones.append(name)

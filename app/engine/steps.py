@@ -3,7 +3,7 @@
 from app.contract.envelope import ANONYMOUS_PREFIX, NAME_MAX_CHARS, Rejection, Signal
 from app.engine.policies import Policies
 from app.engine.record import deadletter_output, journal_output, json_text
-from app.engine.rows import SeenId
+from app.engine.repeats import Repeat
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, Output, Step
 
@@ -12,13 +12,13 @@ UNIT_KEY_MAX_BYTES = len(ANONYMOUS_PREFIX) + 4 * NAME_MAX_CHARS
 
 def lateness_base_us(signal: Signal, record: InputRecord, policies: Policies) -> int:
     """Where lateness counts from: the stamp of a trusted edge, else the broker's append time. Never a client's clock."""
-    if signal.received_us is None or signal.event.get("source") not in policies.catalogue.bounds.trusted_sources:
+    if signal.received_us is None or signal.event.get("source") not in policies.limits.trusted_sources:
         return record.appended_us
     return min(signal.received_us, record.appended_us)
 
 
 def repeated_step(
-    repeated: Rejection | SeenId,
+    repeat: Repeat,
     signal: Signal,
     record: InputRecord,
     rows: UnitRows,
@@ -26,8 +26,8 @@ def repeated_step(
     moment: Moment,
 ) -> Step:
     """A repeated id is journalled and changes nothing: it is never decided or counted again."""
-    if isinstance(repeated, Rejection):
-        return rejected(record, repeated, policies, moment, signal)
+    if repeat.conflict is not None:
+        return rejected(record, repeat.conflict, policies, moment, signal)
     state_digest = rows.finish()
     return Step((plain_journal("duplicate", signal, record, policies, moment, state_digest),), ())
 

@@ -7,6 +7,7 @@ from app.engine.decision import decide_policy
 from app.engine.gates import DUE, Occasion
 from app.engine.policies import Policies
 from app.engine.record import ids_field, journal_output
+from app.engine.repeats import expires_us
 from app.engine.rows import Row, decode, seen_before, timers_until
 from app.engine.unit import UnitRows
 from app.engine.values import SEEN, InputRecord, Moment, State, Step, Write
@@ -46,7 +47,7 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
             None,
             moment.now_us,
             moment.governance_stale,
-            policies.catalogue.bounds.commit_allowance_ms * 1000,
+            policies.limits.commit_allowance_us,
         )
         decision = decide_policy(policy, occasion, rows, DUE)
     elif pending is not None:
@@ -70,7 +71,6 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
 
 def _expired_ids(record: InputRecord, state: State, policies: Policies) -> tuple[Write, ...]:
     """Ids whose window is over, oldest day first. Deleting them changes no decision: find_seen asks the time itself."""
-    window_us = policies.catalogue.windows.dedup_window_seconds * 1_000_000
     limit = policies.catalogue.bounds.seen_expired_per_tick
-    rows = state.seen.scan(*seen_before(record.appended_us - window_us), limit)
-    return tuple(Write(SEEN, key, None) for key, value in rows if int.from_bytes(value[8:16]) <= record.appended_us)
+    rows = state.seen.scan(*seen_before(record.appended_us - policies.limits.dedup_window_us), limit)
+    return tuple(Write(SEEN, key, None) for key, row in rows if expires_us(row) <= record.appended_us)
