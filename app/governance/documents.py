@@ -32,7 +32,8 @@ class Finding(NamedTuple):
         place = f"{self.file}:{self.line}: {kind}:"
         # Most messages name their field already; the others get it in front.
         field = "" if not self.field or self.field in self.what else f" {self.field}:"
-        return f"{place}{field} {self.what.rstrip('.')}. {self.remedy}"
+        stop = "" if self.what.endswith("?") else "."
+        return f"{place}{field} {self.what.rstrip('.')}{stop} {self.remedy}"
 
 
 class Document(NamedTuple):

@@ -22,6 +22,8 @@ from app.settings import Settings
 # from all readers, a kill among them; nobody of ours writes here in a transaction, and what counts is the signature.
 ISOLATION = "read_uncommitted"
 POLL_MS = 500
+# A connection answers in order: the question where the log ends waits behind a fetch that waits for records. A kill must not.
+FETCH_WAIT_MS = 20
 
 
 class Entry(NamedTuple):
@@ -47,7 +49,7 @@ class GovernanceLog:
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level=ISOLATION,
-            fetch_max_wait_ms=POLL_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         try:
             async with asyncio.timeout(self._settings.broker_wait_seconds):

@@ -26,8 +26,9 @@ def place_of(body: Any) -> Place | None:
     if not isinstance(body, dict) or not isinstance(body.get("key"), str):
         return None
     point, layer, span = get(body, "trigger", "decision_point"), get(body, "layer", "name"), get(body, "layer", "range")
-    usable = isinstance(span, list | tuple) and len(span) == 2 and all(is_number(edge) for edge in span)
-    low, high = span if usable else (0.0, 1.0)
+    usable = isinstance(span, list) and len(span) == 2 and all(is_number(edge) for edge in span) and span[0] < span[1]
+    # A range that is no range is a problem of its own file, and overlaps nothing.
+    low, high = span if usable else (0.0, 0.0)
     return Place(
         body["key"],
         point if isinstance(point, str) else None,

@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails
 
 FieldPath = tuple[str | int, ...]
 SHOWN_CHARS = 80
+# difflib's ratio from which a name counts as a misspelling of another.
+LIKENESS = 0.7
 
 
 class Problem(NamedTuple):
@@ -66,6 +68,36 @@ _PATTERN_WORDS = {
     r"^[A-Za-z0-9_.-]{1,64}$": "Use 1 to 64 characters of A-Z, a-z, 0-9, _, . and -",
     r"^daily ([01][0-9]|2[0-3]):[0-5][0-9]$": 'Write it as "daily 06:00" (UTC)',
 }
+_EXAMPLES = {
+    "action": "{kind: render, slot: onboarding.nudge, component: none}",
+    "alpha": "0.05",
+    "bound": "0.02",
+    "boundary": "obrien_fleming",
+    "budget_ms": "150",
+    "class": "low, workflow or sensitive",
+    "coverage_permille": "100, the first step of the ramp",
+    "decision_point": "the name of one in the catalogue",
+    "event": "the name of an event type",
+    "exposure": "on_render or on_decision",
+    "fallback_action": "{kind: render, slot: onboarding.nudge, component: none}",
+    "horizon_days": "28",
+    "key": "a name of a-z, 0-9 and _",
+    "kind": "experiment or personalization (of an action: render)",
+    "looks_utc": '"daily 06:00"',
+    "metric": "the name of what is guarded, such as error_rate",
+    "min_days": "7",
+    "min_exposed_per_arm": "1000",
+    "owner": "the team that answers for it",
+    "permille": "100",
+    "primary": "the outcome that decides",
+    "range": "[0.0, 1.0]",
+    "rollback_flag": "the flag that turns the feature off",
+    "trigger": "{event: page_view, decision_point: onboarding.nudge}",
+    "variants": "a list of {key, weight, action}",
+    "weight": "0.5",
+    "within_hours": "168",
+    "worse_if": "increase or decrease",
+}
 _BOUNDS = {
     "greater_than_equal": (">=", "ge"),
     "greater_than": (">", "gt"),
@@ -81,7 +113,7 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key {path[-1]!r}", did_you_mean(str(path[-1]), _fields_at(model, path[:-1])))
     if kind == "missing":
-        return Problem(path, f"{name} is missing", "Add it")
+        return Problem(path, f"{name} is missing", _add(str(path[-1])))
     if kind == "literal_error":
         return Problem(path, f"{name} is {shown(value)}", f"Use {context['expected']}")
     if kind == "string_pattern_mismatch":
@@ -99,6 +131,10 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     return Problem(path, f"{name} is {shown(value)} ({type(value).__name__})", _WRITE.get(kind, details["msg"]))
 
 
+def _add(field: str) -> str:
+    return f"Add {field}: {_EXAMPLES[field]}" if field in _EXAMPLES else "Add it"
+
+
 def _length_words(kind: str, context: dict[str, Any]) -> str:
     if kind == "too_short":
         return f"Give at least {context['min_length']}"
@@ -106,7 +142,7 @@ def _length_words(kind: str, context: dict[str, Any]) -> str:
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)
     return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(sorted(known)) or 'nothing'}"
 
 

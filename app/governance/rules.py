@@ -19,6 +19,8 @@ from app.governance.raw import MAX_DEPTH, Body, get, is_integer, is_number, json
 # A policy must fit a governance record, and every worker holds all of them.
 MAX_BODY_BYTES = 512 * 1024
 WEIGHT_TOLERANCE = 1e-9
+# Fields whose default follows from another one: where that is missing, it alone is said.
+FOLLOWING = ("seed", "ramp")
 HOURS_A_DAY = 24
 # What a condition on eligibility may look at; one on an event looks at the event itself, whose fields are open.
 ELIGIBILITY_ROOTS = ("event", "context", "user", "session")
@@ -32,11 +34,12 @@ def body_problems(body: Any, catalogue: Catalogue) -> list[Problem]:
     if not isinstance(body, dict):
         return [Problem((), f"the policy is {shown(body)}", "Write a mapping that begins with key: <name>")]
     unsayable = json_problems(body, MAX_BODY_BYTES)
-    if any(len(problem.path) > MAX_DEPTH for problem in unsayable):
+    if any(len(problem.path) >= MAX_DEPTH for problem in unsayable):
         return unsayable
     found = shape_problems(Policy, body) + [problem for rule in RULES for problem in rule(body, catalogue)]
     # A date or an infinity is one problem, not one more for every reader that stumbles over it.
     places = {problem.path for problem in unsayable} - {()}
+    places |= {(field,) for field in FOLLOWING if field not in body}
     return unsayable + [problem for problem in found if problem.path not in places]
 
 
@@ -120,7 +123,8 @@ def _holdout(body: Body, catalogue: Catalogue) -> Iterator[Problem]:
 
 
 def _catalogue_remedy(name: str, known: list[str]) -> str:
-    return f"{did_you_mean(name, known)} A new one is added by a catalogue record: truelift catalogue apply FILE"
+    hint = did_you_mean(name, known)
+    return f"{hint}{'' if hint.endswith('?') else '.'} A new one is added by a catalogue record: truelift catalogue apply FILE"
 
 
 def conditions(body: Body, catalogue: Catalogue) -> Iterator[Problem]:

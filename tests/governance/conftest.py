@@ -8,6 +8,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.contract.times import SECOND_US, format_us
+from app.governance import drafts
 from app.governance.drafts import Draft, Drafter, register_key
 from app.governance.fold import Fold
 from app.governance.moves import ROLES_OF
@@ -71,6 +72,32 @@ class Ledger:
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
+
+
+@pytest.fixture
+def make_ledger() -> type[Ledger]:
+    return Ledger
+
+
+@pytest.fixture
+def full_ledger(body: dict[str, Any]) -> Ledger:
+    """A log with a record of most types, all applied."""
+    ledger = Ledger()
+    steps: list[tuple[str, Drafter]] = [
+        ("otto", drafts.catalogue(ledger.fold.catalogue.model_dump(mode="json"))),
+        ("ana", drafts.propose(body)),
+        ("ben", drafts.approve(KEY, 1)),
+        ("otto", drafts.activate(KEY, 1)),
+        ("ramper", drafts.ramp(KEY, 250)),
+        ("guard", drafts.pause(KEY, {"evidence": "error_rate"})),
+        ("otto", drafts.resume(KEY)),
+        ("otto", drafts.look(KEY, 1, {"look": 1})),
+        ("otto", drafts.switch("killed", "onboarding.nudge")),
+        ("otto", drafts.kill(KEY)),
+    ]
+    for who, drafter in steps:
+        assert ledger.write(who, drafter) is None
+    return ledger
 
 
 @pytest.fixture
