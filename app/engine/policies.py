@@ -192,7 +192,7 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
         rule_version=entry.rule_version,
         phase=entry.phase,
         halt=halt,
-        eligible=compile_condition(body.eligibility, groups),
+        eligible=_condition(body.eligibility, groups),
         holdout=holdout,
         layer=None if body.layer is None else (body.layer.name, *body.layer.range),
         seed=body.seed,
@@ -226,13 +226,18 @@ def _action(action: ActionBody) -> Action:
     return Action(action.slot, orjson.dumps(action.wire()).decode())
 
 
+def _condition(condition: Mapping[str, Any], groups: Mapping[str, Any]) -> Condition:
+    """Leniently: what is in the log was checked strictly before it was signed, and a worker must take it as it is."""
+    return compile_condition(condition, groups, strict=False)
+
+
 def _timing(timing: Timing, groups: Mapping[str, Any]) -> TimingRule:
     wait = timing.wait_for
     return TimingRule(
         timing.delay_seconds * SECOND_US,
         timing.expires_seconds * SECOND_US,
         None if wait is None else wait.event,
-        None if wait is None else compile_condition(wait.where, groups),
+        None if wait is None else _condition(wait.where, groups),
     )
 
 
@@ -244,8 +249,8 @@ def _outcome_rules(body: Policy, groups: Mapping[str, Any]) -> Iterable[OutcomeR
             yield _outcome_rule(f"secondary[{i}]", outcome, groups)
     for i, guardrail in enumerate(body.guardrails):
         if guardrail.event is not None:
-            yield OutcomeRule(f"guardrail[{i}]", guardrail.event, compile_condition(guardrail.where, groups), None)
+            yield OutcomeRule(f"guardrail[{i}]", guardrail.event, _condition(guardrail.where, groups), None)
 
 
 def _outcome_rule(role: str, outcome: Outcome, groups: Mapping[str, Any]) -> OutcomeRule:
-    return OutcomeRule(role, outcome.event, compile_condition(outcome.where, groups), outcome.within_hours * HOUR_US)
+    return OutcomeRule(role, outcome.event, _condition(outcome.where, groups), outcome.within_hours * HOUR_US)
