@@ -1,0 +1,1 @@
+"""Drills: faults and stops on purpose against a running installation, measured."""
