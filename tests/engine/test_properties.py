@@ -13,7 +13,7 @@ from app.engine.process import process, process_poison
 from app.engine.values import InputRecord, Moment
 from tables.memory import MemoryState
 from tests.engine.histories import EVENTS, Act, History, histories, random_history, replay
-from tests.engine.test_records import digest_of, uuid_of
+from tests.engine.recount import digest_of, uuid_of
 from tests.engine.world import START_US, Json, World, body, snapshot
 
 TOPICS = (*(f"events.{name}" for name in EVENTS), EXPERIMENT_EXPOSURE, DECISION_DELIVERY, IDENTIFY, IDENTITY_LINKS, TICKS)
@@ -200,7 +200,7 @@ def test_every_digest_is_that_of_the_rows_after_the_record(acts: list[Act]) -> N
             if journal["status"] == "rejected":
                 assert (journal["state_digest"], step.writes) == (None, ())
             else:
-                assert journal["state_digest"] == digest_of(world, journal["unit"])
+                assert journal["state_digest"] == digest_of(world.rows(), journal["unit"])
 
 
 @bounded
