@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.offset import OffsetRequest
 
 from app.contract.topics import TopicSpec
 from app.errors import OperatorError
@@ -14,6 +16,7 @@ from app.settings import Settings
 from app.stream.clients import RETRY_SECONDS, wait_for_broker
 
 SERVED_DEADLINE_SECONDS = 60
+LATEST = -1  # ListOffsets: the end of the partition
 # What CreateTopics and Metadata answer for a topic that is not (yet) there.
 _ABSENT = {UnknownTopicOrPartitionError.errno, LeaderNotAvailableError.errno}
 
@@ -24,7 +27,7 @@ async def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[
         found = await partition_counts(admin, [settings.topic(spec.name) for spec in specs])
         missing = [spec for spec in specs if settings.topic(spec.name) not in found]
         created = await _create(admin, settings, missing) if missing else []
-        await _until_served(settings, admin, created)
+        await _until_served(settings, created)
     await check_topics(settings, specs)
     return created
 
@@ -98,23 +101,40 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequenc
     return created
 
 
-async def _until_served(settings: Settings, admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
-    """Creation is acknowledged before every broker knows of it; a client that comes too early is told NOT_LEADER."""
+async def _until_served(settings: Settings, topics: Sequence[str]) -> None:
+    """Creation is acknowledged before the brokers lead the new partitions; a client that comes too early is told NOT_LEADER."""
     if not topics:
         return
+    client = AIOKafkaClient(**settings.kafka())
     try:
         async with asyncio.timeout(SERVED_DEADLINE_SECONDS):
-            while len(counts := await partition_counts(admin, topics)) < len(topics):  # noqa: ASYNC110 -- the broker has no event for it
+            await client.bootstrap()
+            while not await _all_served(client, topics):  # noqa: ASYNC110 -- the broker has no event for it
                 await asyncio.sleep(RETRY_SECONDS)
-            async with AIOKafkaConsumer(**settings.kafka()) as consumer:
-                partitions = [TopicPartition(t, p) for t, count in counts.items() for p in range(count)]
-                consumer.assign(partitions)  # else aiokafka looks for one topic after the other, 0.1 s each
-                # Asked of each leader, and asked again by aiokafka until it serves.
-                await consumer.end_offsets(partitions)
     except (TimeoutError, KafkaError) as error:
         raise OperatorError(
             f"the new topics {', '.join(topics)} are not served within {SERVED_DEADLINE_SECONDS} s", "Check the broker's log"
         ) from error
+    finally:
+        await client.close()
+
+
+async def _all_served(client: AIOKafkaClient, topics: Sequence[str]) -> bool:
+    """Whether every partition's leader answers for it (ListOffsets)."""
+    await client.set_topics(topics)
+    await client.force_metadata_update()
+    by_leader: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    for topic in topics:
+        for partition in client.cluster.partitions_for_topic(topic) or ():
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            by_leader.setdefault(leader, {}).setdefault(topic, []).append((partition, LATEST))
+    if -1 in by_leader or {topic for asked in by_leader.values() for topic in asked} != set(topics):
+        return False
+    for leader, asked in by_leader.items():
+        answer = await client.send(leader, OffsetRequest(-1, 0, list(asked.items())))
+        if any(partition[1] for _, partitions in answer.topics for partition in partitions):
+            return False
+    return True
 
 
 def _s(many: Sequence[str]) -> str:

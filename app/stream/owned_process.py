@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 STOP_DEADLINE_SECONDS = 20.0
@@ -22,13 +23,19 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def popen_detached(command: list[str], console: int) -> subprocess.Popen[bytes]:
-    """In a session of its own: Ctrl-C at a terminal must not end the child before its starter has drained."""
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+def popen_detached(command: list[str], console: int, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """In a session of its own: Ctrl-C at a terminal must not end the child before its starter has drained.
+
+    more: variables beside those of this process's environment.
+    """
+    environment = {**os.environ, **(more or {})}
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, start_new_session=True
+    )
 
 
-def popen_owned(command: list[str], console: int) -> subprocess.Popen[bytes]:
-    """Starts the child from a thread that lives as long as the child does.
+def popen_owned(command: list[str], console: int, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Starts the child from a thread that lives as long as the child does. more: as for popen_detached.
 
     PR_SET_PDEATHSIG fires when the *thread* that made the child ends (prctl(2)): a pool that closes its worker thread
     would take the child with it.
@@ -38,14 +45,14 @@ def popen_owned(command: list[str], console: int) -> subprocess.Popen[bytes]:
 
     def keep() -> None:
         try:
-            process = popen_detached(shim, console)
+            process = popen_detached(shim, console, more)
         except OSError as error:
             made.put(error)
             return
         made.put(process)
         process.wait()
 
-    threading.Thread(target=keep, name="broker-keeper", daemon=True).start()
+    threading.Thread(target=keep, name="child-keeper", daemon=True).start()
     outcome = made.get()
     if isinstance(outcome, OSError):
         raise outcome

@@ -1,7 +1,7 @@
 """Reading topics from a start to the end that they had, committed records only. It joins no group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -28,11 +28,11 @@ async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[Topic
     return [TopicPartition(name, partition) for name in names for partition in range(counts[name])]
 
 
-async def read_to_end(settings: Settings, starts: Mapping[TopicPartition, int | None]) -> AsyncIterator[ConsumerRecord]:
+async def read_to_end(settings: Settings, starts: Mapping[TopicPartition, int | None]) -> AsyncGenerator[ConsumerRecord, None]:
     """Every committed record from each start (None: the earliest kept) up to the end of now, in order within a partition.
 
     The end is read_committed's: an open transaction's records are not there yet. Ends by position, not by the last
-    record's offset: transaction markers take offsets too.
+    record's offset: transaction markers take offsets too. Who stops early wraps it in contextlib.aclosing: it holds a consumer.
     """
     if not starts:
         return
@@ -49,7 +49,7 @@ async def read_to_end(settings: Settings, starts: Mapping[TopicPartition, int | 
             yield record
 
 
-async def _until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+async def _until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncGenerator[ConsumerRecord, None]:
     remaining = set(ends)
     last_heard = asyncio.get_running_loop().time()
     while remaining := {tp for tp in remaining if await consumer.position(tp) < ends[tp]}:
