@@ -4,11 +4,11 @@ A person gets all problems at once, each naming the value that is there and what
 """
 
 import difflib
+import json
 from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -35,7 +35,7 @@ def dotted(path: FieldPath) -> str:
 
 def shown(value: Any) -> str:
     """The value as JSON, cut to one line."""
-    text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
