@@ -40,7 +40,7 @@ class StoreError(OperatorError):
     """The store cannot go on: disk full, lock held, I/O error. Never the fault of a record."""
 
 
-class StoreDamaged(StoreError):
+class StoreDamagedError(StoreError):
     """The files do not hold what was written. The next `open` sets them aside, and the changelog rebuilds the rows."""
 
 
@@ -48,7 +48,7 @@ class Store:
     """Rows of one table and one partition as raw bytes, in key order."""
 
     def __init__(self, path: Path, cache: rocksdict.Cache | None = None) -> None:
-        """Open or create the store at `path`; a damaged one is set aside (see `damaged_aside`) and a fresh one takes its place."""
+        """Open or create the store at `path`; a damaged one is set aside (`damaged_aside`) and a fresh one takes its place."""
         self.path = path
         self._cache = cache
         self.damaged_aside: Path | None = None
@@ -59,12 +59,12 @@ class Store:
     def read(self, key: bytes) -> bytes | None:
         """The value of `key`; like `get`, with errors named. `get` is the bare function for the hot path."""
         try:
-            return self._db.get(key)  # type: ignore[no-any-return]
+            return self._db.get(key)
         except Exception as error:
             raise self.error(error) from error
 
     def scan(self, lo: bytes, hi: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Rows with lo <= key < hi in key order, at most `limit`; lazily, so a reader that stops early pays for what it read."""
+        """Rows with lo <= key < hi in key order, at most `limit`; lazily: who stops early pays for what it read."""
         try:
             for key, value in itertools.islice(self._rows(lo), limit):
                 if key >= hi:
@@ -113,9 +113,14 @@ class Store:
             return StoreError(f"disk full at {self.path}: {text}", "Free space or grow the volume, then start the worker again")
         if any(mark in text for mark in _DAMAGE):
             self._marker.touch()
-            return StoreDamaged(f"damaged store {self.path}: {text}", "Start the worker again: it rebuilds the store from the changelog")
+            return StoreDamagedError(
+                f"damaged store {self.path}: {text}", "Start the worker again: it rebuilds the store from the changelog"
+            )
         if "lock" in text.lower():
-            return StoreError(f"the store {self.path} is in use by another process", "Stop that worker, or give this one its own data directory")
+            return StoreError(
+                f"the store {self.path} is in use by another process",
+                "Stop that worker, or give this one its own data directory",
+            )
         return StoreError(f"the store {self.path} failed: {text}", "Check the disk, then start the worker again")
 
     # -- opening
@@ -130,7 +135,7 @@ class Store:
             self._marker.unlink()
         try:
             return self._new()
-        except StoreDamaged:
+        except StoreDamagedError:
             self.damaged_aside = self._set_aside()
             self._marker.unlink(missing_ok=True)
             return self._new()

@@ -1,11 +1,14 @@
 """From "these partitions are yours" to the first record, and back.
 
-Owns: the steps of taking partition groups over (pause, capture the group metadata, stable committed offsets, restore, hooks, seek,
-resume) and of giving them up (drain within a deadline, commit, close). Refuses: going on after any of these failed.
+Owns: the steps of taking partition groups over (pause, capture the group metadata, stable committed offsets, restore, hooks,
+seek, resume) and of giving them up (drain within a deadline, commit, close). Refuses: going on after any of these failed.
 
-aiokafka calls the two listener methods inside its coordination task: `on_partitions_assigned` must return quickly (heartbeats begin
-after it), so the work runs in a task of its own; and what they raise is logged and forgotten there, so nothing may be raised.
+aiokafka calls the two listener methods inside its coordination task. `on_partitions_assigned` must return quickly (heartbeats
+begin after it), so the work runs in a task of its own; what they raise is logged and forgotten there, so nothing is raised.
 """
+
+# aiokafka has no types: its classes are Any here.
+# mypy: allow-subclassing-any, no-warn-return-any
 
 import asyncio
 import logging
@@ -18,7 +21,7 @@ from app.errors import OperatorError
 from app.stream import exits
 from app.stream.commit import Committer
 from app.stream.config import Hooks, WorkerConfig
-from app.stream.exits import ExitCode, Fatal
+from app.stream.exits import ExitCode, FatalError
 from app.stream.fencing import Fencer
 from app.stream.metrics import Metrics
 from app.stream.producer import GroupMetadata
@@ -28,7 +31,7 @@ from app.stream.task import PartitionTask
 log = logging.getLogger(__name__)
 
 
-class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+class Assignment(ConsumerRebalanceListener):
     """The partition groups of this worker, by generation."""
 
     def __init__(
@@ -57,21 +60,21 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- aiokafka's listener
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        try:
+        with exits.ends_process("giving up partitions failed"):
             if self._committer.group is None:
                 return
             # aiokafka's heartbeat carries no instance id: a replaced static member is told UNKNOWN_MEMBER_ID, forgets its
             # generation and would rejoin under the same instance id, that is, steal the identity back from its successor.
             if self._config.group_instance_id is not None and self._consumer._coordinator.generation < 0:
-                raise Fatal(ExitCode.FENCED, "evicted from the group, or another process has this group.instance.id: not rejoining")
+                raise FatalError(
+                    ExitCode.FENCED, "evicted from the group, or another process has this group.instance.id: not rejoining"
+                )
             self._metrics.rebalances += 1
             self._changed("revoked", {tp.partition for tp in revoked})
             await self.close_down()
-        except BaseException as error:
-            exits.die("giving up partitions failed", error)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        try:
+        with exits.ends_process("taking partitions over failed"):
             # aiokafka delivers records while this method still runs, and looks for positions of its own: neither is wanted.
             self._consumer.pause(*assigned)
             for tp in assigned:
@@ -83,8 +86,6 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             for partition in [partition for partition in self._tasks if partition not in partitions]:
                 await self._tasks.pop(partition).close()
             self._opening = asyncio.create_task(self._guarded(list(assigned)), name="open-partitions")
-        except BaseException as error:
-            exits.die("taking partitions over failed", error)
 
     async def close_down(self) -> None:
         """Stop opening, finish what is in hand, commit it. Past the deadline the process ends, uncommitted."""
@@ -108,18 +109,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             stuck = [f"{task.topic}-{task.partition}" for task in self._tasks.values() if not task.drained]
             exits.die(
                 "the drain missed its deadline",
-                Fatal(ExitCode.DRAIN_TIMEOUT, f"{self._config.drain_timeout_seconds:g} s passed inside {', '.join(stuck)}; not committed"),
+                FatalError(
+                    ExitCode.DRAIN_TIMEOUT,
+                    f"{self._config.drain_timeout_seconds:g} s passed inside {', '.join(stuck)}; not committed",
+                ),
             )
 
     # -- taking over
 
     async def _guarded(self, assigned: list[TopicPartition]) -> None:
-        try:
+        with exits.ends_process("taking partitions over failed"):
             await self._open(assigned)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            exits.die("taking partitions over failed", error)
 
     async def _open(self, assigned: list[TopicPartition]) -> None:
         began = time.monotonic()
@@ -185,7 +185,9 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def _check_retained(positions: Mapping[TopicPartition, int], begins: Mapping[TopicPartition, int]) -> None:
-    lost = [f"{tp.topic}-{tp.partition}: {begins[tp] - offset} records" for tp, offset in positions.items() if offset < begins[tp]]
+    lost = [
+        f"{tp.topic}-{tp.partition}: {begins[tp] - offset} records" for tp, offset in positions.items() if offset < begins[tp]
+    ]
     if lost:
         raise OperatorError(
             f"the broker deleted records that were never processed ({'; '.join(sorted(lost))})",

@@ -3,10 +3,10 @@
 Owns: when a commit is due, the transaction (outputs, changelogs, offsets), and applying the stores after it.
 Refuses: two transactions at once, and any repair. A failed send, a failed commit or a lost ownership ends the process.
 
-The order is the whole proof. Outputs and changelog rows are flushed and each send's future checked (in aiokafka a failed batch does
-not fail its transaction); then the offsets with the group metadata captured at assignment (KIP-447); then EndTxn; then each store in
-one batch with its changelog offset. A crash before EndTxn leaves an open transaction that nobody reads and that is aborted; a crash
-after it leaves stores behind their changelogs, which restore makes up for.
+The order is the whole proof. Outputs and changelog rows are flushed, each send's future checked (in aiokafka a failed batch
+does not fail its transaction); then offsets with the group metadata captured at assignment (KIP-447); then EndTxn; then each
+store in one batch with its changelog offset. A crash before EndTxn leaves an open transaction that nobody reads and that is
+aborted; a crash after it leaves stores behind their changelogs, which restore makes up for.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 from app.stream import exits
 from app.stream.config import BATCH_BYTES, TopicSize, WorkerConfig
 from app.stream.epoch import NO_HEADERS, Output
-from app.stream.exits import ExitCode, Fatal
+from app.stream.exits import ExitCode, FatalError
 from app.stream.metrics import Metrics
 from app.stream.producer import GroupMetadata, TransactionalProducer
 from app.stream.protocol import CommitFenced, TransactionAborted
@@ -37,12 +37,12 @@ SendFuture = asyncio.Future[RecordMetadata]
 
 
 class _Changelog(NamedTuple):
-    """A store to apply once the transaction has committed: `last` resolves to the base offset of a batch of `count` records."""
+    """A store to apply once the transaction has committed: `last` resolves to the base offset of a batch of `records`."""
 
     task: PartitionTask
     table: int
     last: SendFuture
-    count: int
+    records: int
 
     def apply(self) -> int:
         """Write the rows; their number."""
@@ -53,7 +53,7 @@ class _Changelog(NamedTuple):
         inflight = self.task.inflight
         assert inflight is not None
         rows = inflight.overlays[self.table]
-        self.task.stores[self.table].apply(rows, base + self.count - 1)
+        self.task.stores[self.table].apply(rows, base + self.records - 1)
         return len(rows)
 
 
@@ -131,20 +131,17 @@ class Committer:
 
     async def _guarded(self, tasks: list[PartitionTask]) -> None:
         began = time.monotonic()
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                await self._commit(tasks)
+        with exits.ends_process("the commit failed"):
+            try:
+                async with asyncio.timeout(self._deadline_seconds):
+                    await self._commit(tasks)
+            except (CommitFenced, TransactionAborted, ProducerFenced) as error:
+                await self._abort()
+                raise FatalError(ExitCode.FENCED, f"{error!r}: another worker owns these partitions") from error
+            except TimeoutError as error:
+                raise FatalError(ExitCode.KAFKA, f"no answer within {self._deadline_seconds:g} s") from error
             self._running = None
             self._finished(tasks, time.monotonic() - began)
-        except asyncio.CancelledError:
-            raise
-        except (CommitFenced, TransactionAborted, ProducerFenced) as error:
-            await self._abort()
-            exits.die("the commit was refused", Fatal(ExitCode.FENCED, f"{error!r}: another worker owns these partitions"))
-        except TimeoutError:
-            exits.die("the commit did not end", Fatal(ExitCode.KAFKA, f"no answer within {self._deadline_seconds:g} s"))
-        except BaseException as error:
-            exits.die("the commit failed", error)
 
     async def _commit(self, tasks: list[PartitionTask]) -> None:
         faults = self._faults
@@ -211,7 +208,7 @@ class Committer:
 
     def _group_metadata(self) -> GroupMetadata:
         if self.group is None:
-            raise Fatal(ExitCode.INTERNAL, "a commit before the first assignment")
+            raise FatalError(ExitCode.INTERNAL, "a commit before the first assignment")
         if self._faults.blank_group_metadata:
             return GroupMetadata(self.group.group_id, -1, "", None)
         return self.group

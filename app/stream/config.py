@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 # Bounds for the worker as a whole, over all its partition groups. Past them fetching pauses until a commit has made room.
 MAX_EPOCH_RECORDS = 16_000
 MAX_EPOCH_BYTES = 16 << 20
-# Fetched but not yet begun, for one partition group.
+# Fetched but not yet begun, for one partition: twice FETCH_RECORDS.
 QUEUED_FETCHES = 2
 FETCH_RECORDS = 1000
 PARTITION_FETCH_BYTES = 1 << 20
 FETCH_WAIT_MS = 100
+# aiokafka asks a broker for nothing while one of its partitions has records that nobody took, but no longer than this
+# (its default is 100 ms): a full group must not hold up the others.
+PREFETCH_WAIT_SECONDS = 0.01
 # The largest record that the producer sends; each topic's own max.message.bytes narrows it.
 MAX_REQUEST_BYTES = 4 << 20
 # A produce batch, as large as a broker takes by default (1 MiB with its overhead).
@@ -97,10 +100,11 @@ class TopicSize(NamedTuple):
 class Hooks(NamedTuple):
     """What the app is asked.
 
-    on_poison(topic, partition, record, error): sync or async, in place of the agent, inside the epoch. None: any error of an agent ends
-        the process, since the record could not be accounted for.
+    on_poison(topic, partition, record, error): sync or async, in place of the agent, inside the epoch. None: any error of an
+        agent ends the process, since the record could not be accounted for.
     before_assigned(partitions): after restore, before the first record.
-    recover_offsets(partition): {topic: next offset} from the journal, asked when committed offsets are missing; {} when there is no journal.
+    recover_offsets(partition): {topic: next offset} from the journal, asked when committed offsets are missing; {} when there
+        is no journal.
     assignment_changed(phase, partitions): phase "revoked" | "assigned" | "ready", for the face's own bookkeeping.
     committed({(topic, partition): next offset}, seconds): after each commit.
     """

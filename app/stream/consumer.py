@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 
-from app.stream.config import FETCH_WAIT_MS, HEARTBEATS_PER_SESSION, PARTITION_FETCH_BYTES, WorkerConfig
+from app.stream.config import FETCH_WAIT_MS, HEARTBEATS_PER_SESSION, PARTITION_FETCH_BYTES, PREFETCH_WAIT_SECONDS, WorkerConfig
 
 
 def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
@@ -35,11 +35,12 @@ def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
 
 
 def use_raw_records(consumer: AIOKafkaConsumer, arrived: Callable[[], None]) -> None:
-    """From now on `getmany` gives the C records (offset, timestamp, key, value, headers), not copies of them: 1 microsecond a record.
+    """From now on `getmany` gives the C records (offset, timestamp, key, value, headers); a copy costs 1 microsecond each.
 
     `arrived` is called when something was fetched, records or an error. For a started consumer that has not subscribed yet.
     """
     consumer._fetcher._records = _RawResults(arrived)
+    consumer._fetcher._prefetch_backoff = PREFETCH_WAIT_SECONDS
 
 
 class _RawResults(OrderedDict[TopicPartition, Any]):

@@ -26,7 +26,7 @@ class _Park:
 park = _Park()
 
 
-class AgentEnded(Exception):
+class AgentEndedError(Exception):
     """The agent left its loop: it returned, or broke out of `async for`. Its topic would never be read again."""
 
 
@@ -45,12 +45,12 @@ class Forward:
             try:
                 try:
                     yield signal
-                except BaseException as error:  # a cancellation, or the failure of what was awaited: the agent's to handle
+                except BaseException as error:  # noqa: BLE001 -- a cancellation or a failed await: the agent's to handle
                     signal = agent.throw(error)
                 else:
                     signal = agent.send(None)
             except StopIteration:
-                raise AgentEnded from None
+                raise AgentEndedError from None
 
 
 async def advance(agent: AgentCoroutine) -> None:
@@ -58,7 +58,7 @@ async def advance(agent: AgentCoroutine) -> None:
     try:
         signal = agent.send(None)
     except StopIteration:
-        raise AgentEnded from None
+        raise AgentEndedError from None
     if signal is not PARK:
         await Forward(agent, signal)
 

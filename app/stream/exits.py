@@ -5,11 +5,15 @@ Kafka keeps what was committed, the store keeps what was applied, and the replac
 """
 
 import asyncio
+import contextlib
 import enum
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
+
+from aiokafka.errors import KafkaError
 
 from app.errors import TrueliftError
 
@@ -26,7 +30,7 @@ class ExitCode(enum.IntEnum):
     DRAIN_TIMEOUT = 76  # the work in hand did not end in time; it was not committed
 
 
-class Fatal(Exception):
+class FatalError(Exception):
     """Ends the process with `code`. Raised where a caller can still add nothing to it."""
 
     def __init__(self, code: ExitCode, reason: str) -> None:
@@ -36,27 +40,32 @@ class Fatal(Exception):
 
 def code_of(error: BaseException) -> int:
     """The exit code that `error` ends the process with."""
-    if isinstance(error, Fatal):
+    if isinstance(error, FatalError):
         return error.code
     if isinstance(error, TrueliftError):
         return error.exit_code
-    return ExitCode.KAFKA if _is_kafka(error) else ExitCode.INTERNAL
+    return ExitCode.KAFKA if isinstance(error, KafkaError | OSError) else ExitCode.INTERNAL
+
+
+@contextlib.contextmanager
+def ends_process(what: str) -> Iterator[None]:
+    """Whatever fails inside ends the process; a cancellation does not."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- the one place where everything is caught, and nothing survives it
+        die(what, error)
 
 
 def die(what: str, error: BaseException) -> NoReturn:
     """End the process. No `finally` runs and no buffer of a client is flushed: they belong to the doubt."""
     code = code_of(error)
-    expected = isinstance(error, Fatal | TrueliftError)
+    expected = isinstance(error, FatalError | TrueliftError)
     log.critical("%s: %s (exit code %d)", what, error if expected else repr(error), code, exc_info=not expected and error)
     if isinstance(error, TrueliftError):
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     logging.shutdown()
     os._exit(code)
-
-
-def _is_kafka(error: BaseException) -> bool:
-    from aiokafka.errors import KafkaError
-
-    return isinstance(error, KafkaError | asyncio.TimeoutError | OSError)

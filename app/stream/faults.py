@@ -1,6 +1,6 @@
 """Faults on purpose, for tests: dying at a point of a commit, and the two mistakes that the design rules out.
 
-Owns: the plan and its counting. Refuses: the environment; a plan is an argument, and no worker has one unless its maker gave it.
+Owns: the plan and its counting. Refuses: the environment. A plan is an argument; no worker has one unless its maker gave it.
 """
 
 import os
@@ -33,5 +33,3 @@ class FaultPlan:
             self._reached += 1
             if self._reached == self.nth:
                 os.kill(os.getpid(), signal.SIGKILL)
-
-

@@ -79,7 +79,7 @@ class Fencer:
         for tp in self._partitions:
             topics[tp.topic].append(tp.partition)
         request = wire.ExactRequest(
-            wire.OffsetFetchRequest_v7,
+            wire.OffsetFetchRequestV7,
             group_id=coordinator.group_id,
             topics=list(topics.items()),
             require_stable=require_stable,

@@ -1,10 +1,13 @@
-"""The order in which the records of one partition group are processed.
+"""The order in which the records of one partition group are processed: by (timestamp, topic), offset order kept inside a topic.
 
-Owns: merging what was fetched from several topics by (timestamp, topic), offset order kept inside a topic.
-Refuses: waiting for a slower topic. The order is best effort; replay does not depend on it, the journal holds what happened.
+Owns: what is fetched and not yet processed, and the merge of the topics. Refuses: waiting for what the broker does not have.
+
+A topic whose records are all taken, while the broker is known to hold more, blocks the others: after a pause a whole backlog
+comes in at once, and an acknowledgement must not overtake the signal it answers. (Kafka Streams does the same, KIP-695.) It is
+best effort all the same, and replay does not depend on it: the journal holds the order that happened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 
@@ -15,40 +18,85 @@ class Run(NamedTuple):
     records: Sequence[Any]
 
 
-def merge(fetched: Sequence[Run]) -> list[Run]:
-    """Runs in processing order: always the topic whose next record is oldest, for as long as it stays oldest."""
-    if len(fetched) == 1:
-        return list(fetched)
-    merged: list[Run] = []
-    heads = [[run.topic, run.records, 0] for run in fetched if run.records]
-    while len(heads) > 1:
-        heads.sort(key=_head)
-        first, second = heads[0], heads[1]
-        topic, records, start = first
-        stop = _stop(records, start + 1, _head(second), topic)
-        merged.append(Run(topic, records[start:stop]))
-        if stop == len(records):
-            heads.remove(first)
-        else:
-            first[2] = stop
-    topic, records, start = heads[0]
-    merged.append(Run(topic, records[start:]))
-    return merged
+class _Head:
+    """The untaken records of a topic."""
+
+    __slots__ = ("index", "key", "records", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.records: list[Any] = []
+        self.index = 0
+        self.key = (0, topic)
+
+    def add(self, records: Sequence[Any]) -> None:
+        self.records = [*self.records[self.index :], *records]
+        self.index = 0
+        self.key = (self.records[0].timestamp, self.topic)
+
+    def take(self, other: tuple[int, str] | None, limit: int) -> Run:
+        """The records that come before `other`, at least one and at most `limit`."""
+        records, start = self.records, self.index
+        stop = min(len(records), start + limit)
+        if other is not None:
+            index = start + 1
+            latest = other[0] if self.topic < other[1] else other[0] - 1
+            while index < stop and records[index].timestamp <= latest:
+                index += 1
+            stop = index
+        self.index = stop
+        if stop < len(records):
+            self.key = (records[stop].timestamp, self.topic)
+            return Run(self.topic, records[start:stop])
+        self.records, self.index = [], 0
+        return Run(self.topic, records[start:] if start else records)
 
 
-def _head(head: list[Any]) -> tuple[int, str]:
-    topic, records, index = head
-    return records[index].timestamp, topic
+class Backlog:
+    """Fetched and not yet processed records of one partition group."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._heads = {topic: _Head(topic) for topic in sorted(topics)}
+
+    def __bool__(self) -> bool:
+        return any(head.records for head in self._heads.values())
+
+    def size(self, topic: str) -> int:
+        head = self._heads[topic]
+        return len(head.records) - head.index
+
+    def add(self, topic: str, records: Sequence[Any]) -> None:
+        if records:
+            self._heads[topic].add(records)
+
+    def clear(self) -> None:
+        self._heads = {topic: _Head(topic) for topic in self._heads}
+
+    def take(self, limit: int, behind: Callable[[str], bool]) -> list[Run]:
+        """At most `limit` records in order; fewer, or none, where a topic that is `behind` has nothing here to compare with."""
+        heads = [head for head in self._heads.values() if head.records]
+        if not heads or any(behind(topic) for topic, head in self._heads.items() if not head.records):
+            return []
+        runs: list[Run] = []
+        while heads and limit > 0:
+            first, other = _two_oldest(heads)
+            run = first.take(other, limit)
+            runs.append(run)
+            limit -= len(run.records)
+            if not first.records:
+                heads.remove(first)
+                if behind(first.topic):
+                    break
+        return runs
 
 
-def _stop(records: Sequence[Any], index: int, other: tuple[int, str], topic: str) -> int:
-    """Index of the first record from `index` on that does not come before `other`."""
-    other_timestamp, other_topic = other
-    ties = topic < other_topic
-    count = len(records)
-    while index < count:
-        timestamp = records[index].timestamp
-        if timestamp > other_timestamp or (timestamp == other_timestamp and not ties):
-            break
-        index += 1
-    return index
+def _two_oldest(heads: list[_Head]) -> tuple[_Head, tuple[int, str] | None]:
+    """(the head with the oldest record, the key of the next oldest)."""
+    if len(heads) == 1:
+        return heads[0], None
+    first = min(heads, key=_key)
+    return first, min(head.key for head in heads if head is not first)
+
+
+def _key(head: _Head) -> tuple[int, str]:
+    return head.key

@@ -14,18 +14,18 @@ from collections.abc import Callable
 from aiokafka.errors import KafkaError
 
 from app.errors import InternalError, OperatorError
-from app.stream.drive import AgentEnded
-from app.stream.exits import Fatal
+from app.stream.drive import AgentEndedError
+from app.stream.exits import FatalError
 
 # OperatorError includes StoreError; OSError is every disk and network failure of the interpreter.
-INFRASTRUCTURE = (KafkaError, OperatorError, InternalError, OSError, MemoryError, AgentEnded, Fatal)
+INFRASTRUCTURE = (KafkaError, OperatorError, InternalError, OSError, MemoryError, AgentEndedError, FatalError)
 
 
-class RecordTooLarge(ValueError):
+class RecordTooLargeError(ValueError):
     """An output or a row is larger than its topic takes: the fault of the record that led to it, found before the commit."""
 
 
-class TooManyPoison(Exception):
+class TooManyPoisonError(Exception):
     """The limit is passed: the code is wrong, not the data."""
 
 
@@ -33,7 +33,7 @@ class PoisonMarks:
     """Poisoned records of one partition group: {(topic, offset): the exception}."""
 
     def __init__(self, limit: int, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """More than `limit` records within `window_seconds` raise TooManyPoison."""
+        """More than `limit` records within `window_seconds` raise TooManyPoisonError."""
         self._limit = limit
         self._window_seconds = window_seconds
         self._clock = clock
@@ -50,7 +50,7 @@ class PoisonMarks:
             self._times.popleft()
         self._marks[topic, offset] = error
         if len(self._times) > self._limit:
-            raise TooManyPoison(f"{len(self._times)} poison records within {self._window_seconds:g} s")
+            raise TooManyPoisonError(f"{len(self._times)} poison records within {self._window_seconds:g} s")
 
     def get(self, topic: str, offset: int) -> Exception | None:
         return self._marks.get((topic, offset))

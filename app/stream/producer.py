@@ -1,10 +1,13 @@
 """The transactional producer of a worker: aiokafka's, with KIP-447 and, where the cluster has it, KIP-890.
 
-Owns: which group metadata fences an offset commit; transaction.version 2 (no AddPartitionsToTxn, no AddOffsetsToTxn, a new epoch
-after every EndTxn, a new producer id after 32,766 of them); the retry pause between transactions.
+Owns: which group metadata fences an offset commit; transaction.version 2 (no AddPartitionsToTxn, no AddOffsetsToTxn, a new
+epoch after every EndTxn, a new producer id after 32,766 of them); the retry pause between transactions.
 Refuses: retrying what is in doubt. Every error but "not yet" reaches the committer, and that ends the process.
 Nothing of aiokafka is patched: this producer swaps its own sender and transaction manager for subclasses.
 """
+
+# aiokafka has no types: its classes are Any here.
+# mypy: allow-subclassing-any, no-warn-return-any
 
 import io
 from collections import defaultdict
@@ -46,19 +49,15 @@ class GroupMetadata(NamedTuple):
                 f"group metadata without a generation ({coordinator.generation}, {coordinator.member_id!r})",
                 "Restart the worker; report this with its log",
             )
-        return cls(
-            coordinator.group_id, coordinator.generation, coordinator.member_id, coordinator._group_instance_id
-        )
+        return cls(coordinator.group_id, coordinator.generation, coordinator.member_id, coordinator._group_instance_id)
 
 
-class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]
+class TransactionalProducer(AIOKafkaProducer):
     """One transaction at a time. `start` finds out what the cluster can do."""
 
     def __init__(self, *, transactional_id: str, transaction_timeout_ms: int, **kafka: Any) -> None:
         kafka.setdefault("retry_backoff_ms", RETRY_BACKOFF_MS)
-        super().__init__(
-            transactional_id=transactional_id, transaction_timeout_ms=transaction_timeout_ms, linger_ms=0, **kafka
-        )
+        super().__init__(transactional_id=transactional_id, transaction_timeout_ms=transaction_timeout_ms, linger_ms=0, **kafka)
         self._txn_manager = _Manager(transactional_id, transaction_timeout_ms)
         self._message_accumulator._txn_manager = self._txn_manager
         self._sender = _Sender(
@@ -80,19 +79,15 @@ class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]
         """Whether transactions run by KIP-890 (transaction.version 2)."""
         return bool(self._txn_manager.version_2)
 
-    async def commit_offsets(
-        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata
-    ) -> None:
-        """Add `offsets` to the running transaction, fenced by `group`. Raises CommitFenced when `group` owns nothing any more."""
+    async def commit_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata) -> None:
+        """Add `offsets` to the running transaction, fenced by `group`; CommitFenced when `group` owns nothing any more."""
         self._sender.group = group
         await self.send_offsets_to_transaction(dict(offsets), group.group_id)
 
 
 async def transaction_version(client: AIOKafkaClient) -> int:
     """The finalized transaction.version. The highest API version does not tell: an upgraded cluster may still run 0 or 1."""
-    request = wire.ExactRequest(
-        wire.ApiVersionsRequest_v3, client_software_name="truelift", client_software_version="1"
-    )
+    request = wire.ExactRequest(wire.ApiVersionsRequestV3, client_software_name="truelift", client_software_version="1")
     answer: Any = await client.send(client.get_random_node(), request)
     highest = {key: version for key, _, version in answer.api_keys}
     for api, needed in NEEDED_VERSIONS.items():
@@ -106,7 +101,7 @@ async def transaction_version(client: AIOKafkaClient) -> int:
     return int({name: level for name, level, _ in features or []}.get("transaction.version", 0))
 
 
-class _Manager(TransactionManager):  # type: ignore[misc]
+class _Manager(TransactionManager):
     version_2 = False
 
     def error_transaction(self, exc: BaseException) -> None:
@@ -140,7 +135,7 @@ class _Manager(TransactionManager):  # type: ignore[misc]
         self._sequence_numbers.clear()
 
 
-class _Sender(base.Sender):  # type: ignore[misc]
+class _Sender(base.Sender):
     group: GroupMetadata | None = None
 
     async def _do_txn_offset_commit(self, offsets: Any, group_id: str) -> None:
@@ -166,14 +161,14 @@ class _Sender(base.Sender):  # type: ignore[misc]
         )
 
 
-class _OffsetCommit(base.TxnOffsetCommitHandler):  # type: ignore[misc]
+class _OffsetCommit(base.TxnOffsetCommitHandler):
     def create_request(self) -> wire.ExactRequest:
         manager, group = self._sender._txn_manager, self._sender.group
         topics: defaultdict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
         for tp, offset in sorted(self._offsets.items()):
             topics[tp.topic].append((tp.partition, offset.offset, -1, offset.metadata))
         return wire.ExactRequest(
-            wire.TxnOffsetCommitRequest_v5 if manager.version_2 else wire.TxnOffsetCommitRequest_v3,
+            wire.TxnOffsetCommitRequestV5 if manager.version_2 else wire.TxnOffsetCommitRequestV3,
             transactional_id=manager.transactional_id,
             group_id=group.group_id,
             producer_id=manager.producer_id,
@@ -195,22 +190,22 @@ class _OffsetCommit(base.TxnOffsetCommitHandler):  # type: ignore[misc]
             if code == wire.CONCURRENT_TRANSACTIONS:
                 return CONCURRENT_BACKOFF_SECONDS
             _raise_if_fenced(code)
-        return super().handle_response(response)  # type: ignore[no-any-return]
+        return super().handle_response(response)
 
 
-class _End(base.EndTxnHandler):  # type: ignore[misc]
+class _End(base.EndTxnHandler):
     def handle_response(self, response: Any) -> float | None:
         if response.error_code == wire.CONCURRENT_TRANSACTIONS:
             return CONCURRENT_BACKOFF_SECONDS
         _raise_if_fenced(response.error_code)
-        return super().handle_response(response)  # type: ignore[no-any-return]
+        return super().handle_response(response)
 
 
 class _EndVersion2(_End):
     def create_request(self) -> wire.ExactRequest:
         manager = self._sender._txn_manager
         return wire.ExactRequest(
-            wire.EndTxnRequest_v5,
+            wire.EndTxnRequestV5,
             transactional_id=manager.transactional_id,
             producer_id=manager.producer_id,
             producer_epoch=manager.producer_epoch,
@@ -223,14 +218,12 @@ class _EndVersion2(_End):
         return super().handle_response(response)
 
 
-class _Produce(base.SendProduceReqHandler):  # type: ignore[misc]
+class _Produce(base.SendProduceReqHandler):
     def create_request(self) -> Any:
         request = super().create_request()
         if not self._sender._txn_manager.version_2:
             return request
-        return wire.ProduceRequest12(
-            request._transactional_id, request._required_acks, request._timeout, request._topics
-        )
+        return wire.ProduceRequest12(request._transactional_id, request._required_acks, request._timeout, request._topics)
 
     def _can_retry(self, error: Any, batch: Any) -> bool:
         if error.errno == wire.CONCURRENT_TRANSACTIONS:  # the last transaction's markers are still being written

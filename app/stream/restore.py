@@ -77,15 +77,15 @@ class Restore:
         restored, moved_at = 0, time.monotonic()
         while todo:
             self._metrics.restoring = len(todo)
-            for tp, records in (
-                await consumer.getmany(*todo, timeout_ms=POLL_MS, max_records=FETCH_RECORDS)
-            ).items():
+            for tp, records in (await consumer.getmany(*todo, timeout_ms=POLL_MS, max_records=FETCH_RECORDS)).items():
                 self._stores[tp].apply({record.key: record.value for record in records}, records[-1].offset)
                 restored += len(records)
                 moved_at = time.monotonic()
             todo = [tp for tp in todo if await consumer.position(tp) < ends[tp]]
             if todo and time.monotonic() - moved_at > STUCK_SECONDS:
-                log.warning("restore waits for an open transaction on %s", ", ".join(f"{tp.topic}-{tp.partition}" for tp in todo))
+                log.warning(
+                    "restore waits for an open transaction on %s", ", ".join(f"{tp.topic}-{tp.partition}" for tp in todo)
+                )
                 await self._when_stuck()
                 moved_at = time.monotonic()
         self._metrics.restoring = 0
@@ -103,7 +103,12 @@ class Restore:
             if ends[tp] > begins[tp]:
                 self.has_changelog.add(tp.partition)
             if store.changelog_offset >= ends[tp]:
-                log.warning("the store %s is ahead of its changelog (%d, end %d): rebuilding", store.path, store.changelog_offset, ends[tp])
+                log.warning(
+                    "the store %s is ahead of its changelog (%d, end %d): rebuilding",
+                    store.path,
+                    store.changelog_offset,
+                    ends[tp],
+                )
                 store.reset()
             if store.damaged_aside is not None:
                 log.warning("a store was set aside as %s; rebuilding from the changelog", store.damaged_aside)

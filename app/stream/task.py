@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -18,19 +17,25 @@ from typing import Any, Protocol
 from app.errors import InternalError
 from app.stream import exits
 from app.stream.config import AgentSpec, Hooks, TopicSize
-from app.stream.drive import PARK, AgentCoroutine, AgentEnded, Forward, advance, shut
+from app.stream.drive import PARK, AgentCoroutine, AgentEndedError, Forward, advance, shut
 from app.stream.epoch import MISSING, Epoch, Headers
 from app.stream.metrics import Metrics
-from app.stream.order import Run
-from app.stream.poison import INFRASTRUCTURE, PoisonMarks, RecordTooLarge, TooManyPoison
+from app.stream.order import Backlog, Run
+from app.stream.poison import INFRASTRUCTURE, PoisonMarks, RecordTooLargeError, TooManyPoisonError
 from tables.store import Store, check_key
 
 log = logging.getLogger(__name__)
 
-# The event loop is never held longer than about HOLD_SECONDS: heartbeats, commits and other groups need it.
+# All groups together hold the event loop no longer than this: heartbeats need it, and so does the commit in flight, which takes
+# some twenty trips through the loop.
 HOLD_SECONDS = 0.004
+HOLD_LEAST_SECONDS = 0.0005
 SLICE_FIRST = 64
 SLICE_MAX = 1024
+# Taken from the backlog at once.
+TAKE_RECORDS = 1000
+# How long a group waits for a topic that has more at the broker: a leader that is down must not stop the others.
+ORDER_WAIT_SECONDS = 1.0
 # Header of a record batch and the most that a record's varints take.
 RECORD_OVERHEAD_BYTES = 61 + 21
 
@@ -38,7 +43,10 @@ current_task: ContextVar["PartitionTask | None"] = ContextVar("partition_task", 
 
 
 class Feed:
-    """What an agent's stream reads: the records of the slice. The stream sets `task.record` before it hands one out, and parks after."""
+    """What an agent's stream reads: the records of the slice.
+
+    The stream sets `task.record` before it hands one out, and parks after the last.
+    """
 
     __slots__ = ("slice", "task")
 
@@ -57,9 +65,11 @@ class Room(Protocol):
 
     def partition_for(self, topic: str, key: bytes) -> int: ...
     def is_full(self) -> bool: ...
+    def hold_seconds(self) -> float: ...
     def kick(self, force: bool = False) -> None: ...
     async def progress(self) -> None: ...
     def left_record(self) -> None: ...
+    def is_behind(self, topic: str, partition: int) -> bool: ...
     def wants_records(self) -> None: ...
 
 
@@ -85,7 +95,7 @@ class PartitionTask:
         self.inflight: Epoch | None = None
         self.record: Any = None
         self.topic: str | None = None
-        self.queue: deque[list[Run]] = deque()
+        self.backlog = Backlog({agent.topic for agent in agents})
         self.wake = asyncio.Event()
         self.active = False
         self.busy = False  # inside a record
@@ -93,9 +103,12 @@ class PartitionTask:
         self.stopped: str | None = None  # why this group takes no more records
         self.positions: dict[str, int] = {}
         self._agents = agents
+        self._again: list[Run] = []  # to be done again after a poison record, before the backlog
+        self._blocked_since: float | None = None
         self._feeds: dict[str, list[tuple[Feed, AgentCoroutine]]] = {}
         self._slice_records = SLICE_FIRST
         self._held_since = 0.0
+        self._hold_seconds = HOLD_SECONDS
         self._max_epoch_bytes = max_epoch_bytes
         self._row_limits = [room.sizes[changelog].max_record_bytes - RECORD_OVERHEAD_BYTES for changelog in changelogs]
         self._loop_task: asyncio.Task[None] | None = None
@@ -116,7 +129,9 @@ class PartitionTask:
             raise InternalError(f"a send to {topic} outside of a record", "Send inside the agent's loop, or outside of agents")
         size = self.room.sizes.get(topic)
         if size is None:
-            raise InternalError(f"the topic {topic} was not declared before the start", "Declare it with app.topic() at module level")
+            raise InternalError(
+                f"the topic {topic} was not declared before the start", "Declare it with app.topic() at module level"
+            )
         if partition is None:
             partition = self.partition % size.partitions if key is None else self.room.partition_for(topic, key)
         elif not 0 <= partition < size.partitions:
@@ -125,7 +140,9 @@ class PartitionTask:
         if headers:
             length += sum(len(name) + len(content) + 10 for name, content in headers)
         if length + RECORD_OVERHEAD_BYTES > size.max_record_bytes:
-            raise RecordTooLarge(f"an output of {length} bytes for {topic}, which takes {size.max_record_bytes} with overhead")
+            raise RecordTooLargeError(
+                f"an output of {length} bytes for {topic}, which takes {size.max_record_bytes} with overhead"
+            )
         epoch = self.current
         outputs = epoch.outputs.get((topic, partition))
         if outputs is None:
@@ -154,7 +171,9 @@ class PartitionTask:
             raise InternalError("a table was written outside of a record", "Write tables inside the agent's loop only")
         length = len(key) + (len(value) if value else 0)
         if length > self._row_limits[table]:
-            raise RecordTooLarge(f"a row of {length} bytes for {self.changelogs[table]}, which takes {self._row_limits[table]}")
+            raise RecordTooLargeError(
+                f"a row of {length} bytes for {self.changelogs[table]}, which takes {self._row_limits[table]}"
+            )
         if key[:1] == b"\x00":
             check_key(key)
         epoch = self.current
@@ -197,7 +216,7 @@ class PartitionTask:
         """Take records from now on. The agents run up to their first record here, so what they cannot do shows before it."""
         if self.stopped is not None:
             return
-        self.queue.clear()
+        self._forget_records()
         token = current_task.set(self)
         try:
             await self._restart_agents()
@@ -211,7 +230,7 @@ class PartitionTask:
     def pause(self) -> None:
         """Take no more records; what is fetched and not begun is read again by the next owner."""
         self.active = False
-        self.queue.clear()
+        self._forget_records()
         self.wake.set()
         self.room.left_record()  # it may wait for room in the epoch
 
@@ -239,27 +258,32 @@ class PartitionTask:
         for store in self.stores:
             store.close()
 
-    def feed(self, runs: list[Run]) -> None:
-        self.queue.append(runs)
+    def feed(self, topic: str, records: Sequence[Any]) -> None:
+        self.backlog.add(topic, records)
         self.wake.set()
+
+    def _forget_records(self) -> None:
+        self.backlog.clear()
+        self._again = []
+        self._blocked_since = None
 
     # -- the loop
 
     async def _guarded(self) -> None:
         current_task.set(self)
-        try:
-            await self._run()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            where = f"{self.topic}-{self.partition}" + (f" offset {self.record.offset}" if self.record is not None else "")
-            exits.die(f"partition group {self.partition} failed at {where}", error)
+        with exits.ends_process(f"partition group {self.partition} failed"):
+            try:
+                await self._run()
+            except Exception:
+                if self.record is not None:
+                    log.critical("in %s-%d at offset %d", self.topic, self.partition, self.record.offset)
+                raise
 
     async def _run(self) -> None:
         while True:
-            while self.queue and self.active:
+            while self.active and (runs := self._next_runs()):
+                self._hold_seconds = self.room.hold_seconds()
                 self._held_since = time.perf_counter()
-                runs = self.queue.popleft()
                 self.room.wants_records()
                 self.processing = True
                 await self._process(runs)
@@ -270,6 +294,26 @@ class PartitionTask:
             self.wake.clear()
             self.room.kick()
             await self.wake.wait()
+
+    def _next_runs(self) -> list[Run]:
+        """What to process next; nothing while a topic is waited for, which is at most ORDER_WAIT_SECONDS."""
+        if self._again:
+            runs, self._again = self._again, []
+            return runs
+        if not self.backlog:
+            return []
+        now = time.monotonic()
+        patience = self._blocked_since is None or now - self._blocked_since < ORDER_WAIT_SECONDS
+        runs = self.backlog.take(TAKE_RECORDS, self._is_behind if patience else _never)
+        if runs:
+            self._blocked_since = None
+        elif self._blocked_since is None:
+            self._blocked_since = now
+            asyncio.get_running_loop().call_later(ORDER_WAIT_SECONDS, self.wake.set)
+        return runs
+
+    def _is_behind(self, topic: str) -> bool:
+        return self.room.is_behind(topic, self.partition)
 
     async def _process(self, runs: list[Run]) -> None:
         """All of `runs`, unless the group is paused, stops, or meets a poison record; then the rest is left or queued again."""
@@ -289,7 +333,7 @@ class PartitionTask:
                     await self._restart_agents()
                     return
                 start += len(part)
-                if time.perf_counter() - self._held_since > HOLD_SECONDS:
+                if time.perf_counter() - self._held_since > self._hold_seconds:
                     self.room.kick()
                     await asyncio.sleep(0)
                     self._held_since = time.perf_counter()
@@ -321,7 +365,7 @@ class PartitionTask:
                     if signal is not PARK:
                         await Forward(agent, signal)
         except StopIteration:
-            raise AgentEnded(f"an agent of {topic} left its loop") from None
+            raise AgentEndedError(f"an agent of {topic} left its loop") from None
         except INFRASTRUCTURE:
             raise
         except Exception as error:
@@ -338,15 +382,15 @@ class PartitionTask:
         return None
 
     def _adapt(self, seconds: float, count: int) -> None:
-        if seconds > HOLD_SECONDS and count > 1:
+        if seconds > self._hold_seconds and count > 1:
             self._slice_records = max(1, count // 2)
-        elif seconds < HOLD_SECONDS / 2 and count == self._slice_records:
+        elif seconds < self._hold_seconds / 2 and count == self._slice_records:
             self._slice_records = min(SLICE_MAX, count * 2)
 
     # -- poison
 
     def _discard(self, error: Exception, topic: str, rest: list[Run]) -> None:
-        """Drop the current epoch and do its records again, with the failed one marked. Nothing of the epoch has left this process."""
+        """Drop the current epoch and do its records again, with the failed one marked. Nothing of it has left this process."""
         record, epoch = self.record, self.current
         log.error(
             "poison record %s-%d offset %d: %r; doing %d records again without it",
@@ -358,15 +402,15 @@ class PartitionTask:
         self.current = Epoch(len(self.stores))
         try:
             self.marks.add(topic, record.offset, error)
-        except TooManyPoison as limit:
+        except TooManyPoisonError as limit:
             self._stop(str(limit))
             return
-        self.queue.appendleft([*epoch.runs, *rest])
+        self._again = [*epoch.runs, *rest]
 
     def _stop(self, why: str) -> None:
         self.stopped = why
         self.active = False
-        self.queue.clear()
+        self._forget_records()
         self.room.metrics.stopped_partitions.append(self.partition)
         log.critical(
             "partition group %d STOPPED: %s. The code is wrong, not the data; the other groups go on. "
@@ -385,7 +429,8 @@ class PartitionTask:
                 await result
         except Exception as failure:
             raise InternalError(
-                f"on_poison failed for {topic}-{self.partition} offset {record.offset}: {failure!r}", "Mend the hook: it must take any record"
+                f"on_poison failed for {topic}-{self.partition} offset {record.offset}: {failure!r}",
+                "Mend the hook: it must take any record",
             ) from failure
 
     # -- agents
@@ -404,6 +449,10 @@ class PartitionTask:
             for _, agent in feeds:
                 shut(agent)
         self._feeds = {}
+
+
+def _never(topic: str) -> bool:
+    return False
 
 
 def _range(overlay: dict[bytes, bytes | None], lo: bytes, hi: bytes) -> dict[bytes, bytes | None]:

@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, TopicAlreadyExistsError, for_code
 
 from app.errors import OperatorError
-from app.stream.config import TOMBSTONE_DAYS, Topology, TopicSize, WorkerConfig
+from app.stream.config import TOMBSTONE_DAYS, TopicSize, Topology, WorkerConfig
 
 _MISSING = {3, LeaderNotAvailableError.errno}
 _CREATE_TIMEOUT_MS = 30_000
@@ -34,9 +34,7 @@ async def check_topology(config: WorkerConfig, topology: Topology) -> tuple[int,
         await admin.close()
 
 
-async def _check(
-    admin: AIOKafkaAdminClient, config: WorkerConfig, topology: Topology
-) -> tuple[int, dict[str, TopicSize]]:
+async def _check(admin: AIOKafkaAdminClient, config: WorkerConfig, topology: Topology) -> tuple[int, dict[str, TopicSize]]:
     inputs = sorted({agent.topic for agent in topology.agents})
     found = await _partitions(admin, {*inputs, *topology.outputs})
     groups = _one_count(inputs, found)
@@ -45,9 +43,7 @@ async def _check(
     await _ensure_changelogs(admin, config, changelogs, groups)
     limits = await _record_limits(admin, [*topology.outputs, *changelogs])
     counts = found | dict.fromkeys(changelogs, groups)
-    return groups, {
-        topic: TopicSize(counts[topic], min(limit, config.max_request_bytes)) for topic, limit in limits.items()
-    }
+    return groups, {topic: TopicSize(counts[topic], min(limit, config.max_request_bytes)) for topic, limit in limits.items()}
 
 
 async def _partitions(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
@@ -110,7 +106,9 @@ async def _ensure_changelogs(admin: AIOKafkaAdminClient, config: WorkerConfig, c
         answer = await admin.create_topics(new, timeout_ms=_CREATE_TIMEOUT_MS)
         for topic, code, *_ in answer.topic_errors:
             if code not in (0, TopicAlreadyExistsError.errno):
-                raise OperatorError(f"the changelog {topic} cannot be created: {for_code(code).__name__}", "Check the cluster's rights")
+                raise OperatorError(
+                    f"the changelog {topic} cannot be created: {for_code(code).__name__}", "Check the cluster's rights"
+                )
         found |= await _existing(admin, [topic.name for topic in new])
     _compare({topic: groups for topic in changelogs if topic in found}, found)
 
@@ -125,6 +123,8 @@ async def _record_limits(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> d
     for answer in await admin.describe_configs(resources):
         for code, message, _, topic, entries in answer.resources:
             if code:
-                raise OperatorError(f"the settings of topic {topic} cannot be read: {message}", "Grant DescribeConfigs to this worker")
+                raise OperatorError(
+                    f"the settings of topic {topic} cannot be read: {message}", "Grant DescribeConfigs to this worker"
+                )
             limits[topic] = next(int(entry[1]) for entry in entries if entry[0] == "max.message.bytes")
     return limits

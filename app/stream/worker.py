@@ -5,11 +5,11 @@ It knows nothing of Faust; app/stream/face is the face over it.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -26,16 +26,15 @@ from app.stream.config import (
     PARTITION_CACHE_KEYS,
     QUEUED_FETCHES,
     Hooks,
-    Topology,
     TopicSize,
+    Topology,
     WorkerConfig,
 )
 from app.stream.consumer import group_consumer, use_raw_records
 from app.stream.metrics import Metrics
-from app.stream.order import Run, merge
 from app.stream.poison import PoisonMarks
 from app.stream.producer import TransactionalProducer
-from app.stream.task import PartitionTask
+from app.stream.task import HOLD_LEAST_SECONDS, HOLD_SECONDS, PartitionTask
 from app.stream.topology import check_topology
 from tables.store import Store, shared_cache
 
@@ -156,6 +155,11 @@ class Worker:
             size += task.current.bytes
         return records >= self.config.max_epoch_records or size >= self.config.max_epoch_bytes
 
+    def hold_seconds(self) -> float:
+        """One group's share of the time that all may hold the event loop."""
+        working = sum(1 for task in self.tasks.values() if task.processing or task.backlog)
+        return max(HOLD_LEAST_SECONDS, HOLD_SECONDS / max(1, working))
+
     def kick(self, force: bool = False) -> None:
         self.committer.kick(force)
 
@@ -165,25 +169,27 @@ class Worker:
     def left_record(self) -> None:
         self.committer.notify()
 
+    def is_behind(self, topic: str, partition: int) -> bool:
+        """Whether the broker has records of it that were not fetched yet, or nobody has asked since the assignment."""
+        assigned = self.consumer._subscription.subscription.assignment
+        state = None if assigned is None else assigned.state_value(TopicPartition(topic, partition))
+        if state is None or not state.has_valid_position:
+            return False
+        return state.lso is None or state.position < state.lso
+
     def wants_records(self) -> None:
         self._arrived.set()
 
     # -- fetching
 
     async def _guarded_fetch(self) -> None:
-        try:
+        with exits.ends_process("fetching failed"):
             while True:
                 self._arrived.clear()
                 if not await self._fetch():
-                    try:
+                    with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(CHECK_SECONDS):
                             await self._arrived.wait()
-                    except TimeoutError:
-                        continue
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            exits.die("fetching failed", error)
 
     async def _fetch(self) -> bool:
         """Hand what is there to the groups that have room; whether there was anything."""
@@ -193,28 +199,27 @@ class Worker:
             return False
         fetched = await self.consumer.getmany(*wanted, timeout_ms=0, max_records=self.config.fetch_records)
         if not fetched:
+            # A fetch of transaction markers alone moves positions too, and a group may wait for that.
+            for waiting in self.tasks.values():
+                if waiting.backlog:
+                    waiting.wake.set()
             return False
         self.now_ms = int(time.time() * 1000)
-        groups: defaultdict[int, list[Run]] = defaultdict(list)
         for tp, records in fetched.items():
-            groups[tp.partition].append(Run(tp.topic, records))
-        for partition, runs in groups.items():
-            task = self.tasks.get(partition)
+            task = self.tasks.get(tp.partition)
             if task is not None and task.active:
-                task.feed(merge(runs))
+                task.feed(tp.topic, records)
         await asyncio.sleep(0)
         return True
 
     def _has_room(self, tp: TopicPartition) -> bool:
         task = self.tasks.get(tp.partition)
-        return task is not None and task.active and len(task.queue) < QUEUED_FETCHES
+        return task is not None and task.active and task.backlog.size(tp.topic) < self.config.fetch_records * QUEUED_FETCHES
 
     # -- parts
 
     def _new_task(self, partition: int) -> PartitionTask:
-        stores = [
-            Store(self.directory / "stores" / f"{table}-{partition}.db", self._cache) for table in self.topology.tables
-        ]
+        stores = [Store(self.directory / "stores" / f"{table}-{partition}.db", self._cache) for table in self.topology.tables]
         marks = PoisonMarks(self.config.poison_limit, self.config.poison_window_seconds)
         return PartitionTask(
             self, partition, self.topology.agents, stores, self._changelogs, marks, self.config.max_epoch_bytes
@@ -225,7 +230,9 @@ class Worker:
         for topic, size in self.sizes.items():
             known = await self.producer.partitions_for(topic)
             if len(known) != size.partitions:
-                raise InternalError(f"{topic} has {len(known)} partitions, a moment ago {size.partitions}", "Start the worker again")
+                raise InternalError(
+                    f"{topic} has {len(known)} partitions, a moment ago {size.partitions}", "Start the worker again"
+                )
         log.info("transactional id %s, transaction.version %d", self.transactional_id, 2 if self.producer.version_2 else 1)
 
     def _on_ready(self) -> None:
@@ -251,6 +258,7 @@ def _lock(directory: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise OperatorError(
-            f"another worker runs in {directory}", "Stop it, or give this one TRUELIFT_GROUP_INSTANCE_ID or TRUELIFT_DATA_DIR of its own"
+            f"another worker runs in {directory}",
+            "Stop it, or give this one TRUELIFT_GROUP_INSTANCE_ID or TRUELIFT_DATA_DIR of its own",
         ) from error
     return lock

@@ -1,4 +1,4 @@
-"""The counter app of the tests: two inputs, one table, one output. Configured by one JSON argument, so that each worker is a process."""
+"""The counter app of the tests: two inputs, one table, one output. One JSON argument configures it; a worker is a process."""
 
 import json
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from app.stream import App, StreamSettings
-from app.stream.faults import FaultPlan
 from app.stream.face.run import run
+from app.stream.faults import FaultPlan
 
 HERE = "tests.stream.counter_app"
 
@@ -21,26 +21,24 @@ def build(options: dict[str, Any]) -> App:
         **options.get("settings", {}),
     )
     app = App(options["app_id"], settings)
-    first = app.topic(options["first"], value_type=bytes)
-    second = app.topic(options["second"], value_type=bytes)
-    out = app.topic(options["out"], value_type=bytes)
+    first = app.topic(options["first"])
+    second = app.topic(options["second"])
+    out = app.topic(options["out"])
     counts = app.Table("counts", default=int)
-
-    def count(event: Any) -> None:
-        record = json.loads(event.value)
-        user = record["user"]
-        counts[user] = counts[user] + 1
-        out.send_soon(key=user, value={**record, "count": counts[user]}, partition=event.message.partition)
 
     @app.agent(first)
     async def one(stream: Any) -> None:
-        async for event in stream.events():
-            count(event)
+        async for record in stream:
+            user = record["user"]
+            count = counts[user] = counts[user] + 1
+            await out.send(key=user, value={**record, "count": count})
 
     @app.agent(second)
     async def two(stream: Any) -> None:
-        async for event in stream.events():
-            count(event)
+        async for record in stream:
+            user = record["user"]
+            count = counts[user] = counts[user] + 1
+            await out.send(key=user, value={**record, "count": count})
 
     return app
 

@@ -1,1 +1,1 @@
-"""The Faust face over the engine room: App, Topic, Table and streams as Faust users know them. The only rooms that import Faust."""
+"""The Faust face over the engine room: App, Topic, Table, streams as Faust users know them. Only these modules import it."""

@@ -1,6 +1,6 @@
 """faust.App over the engine room.
 
-Owns: the boot strategy (the one seam: what Faust starts as consumer is our worker, and its conductor, agents and table services are
+Owns: the boot strategy (the one seam: what Faust starts as consumer is our worker; its conductor, agents and table services are
 nothing), the settings that make Faust use our Topic, Table and assignor, and the hooks. Refuses: what unsupported.py lists.
 """
 
@@ -71,7 +71,7 @@ class App(faust.App):
         self.on_poison = on_poison
         self.before_assigned = before_assigned
         self.recover_offsets = recover_offsets
-        self._declared: list[Topic] = []
+        self._declared: list[Any] = []
         self._engine_room: EngineRoom | None = None
         super().__init__(app_id, **_faust_options(settings) | options)
         add_status_page(self)
@@ -110,13 +110,13 @@ class App(faust.App):
         self._declared.append(topic)
         return topic
 
-    def GlobalTable(self, name: str, **options: Any) -> Any:  # type: ignore[override]
+    def GlobalTable(self, name: str, **options: Any) -> Any:  # noqa: N802
         refuse("GlobalTable", f"table {name}")
 
-    def SetTable(self, name: str, **options: Any) -> Any:  # type: ignore[override]
+    def SetTable(self, name: str, **options: Any) -> Any:  # noqa: N802
         refuse("SetTable", f"table {name}")
 
-    def SetGlobalTable(self, name: str, **options: Any) -> Any:  # type: ignore[override]
+    def SetGlobalTable(self, name: str, **options: Any) -> Any:  # noqa: N802
         refuse("SetGlobalTable", f"table {name}")
 
     def topology(self) -> Topology:
@@ -124,13 +124,17 @@ class App(faust.App):
         agents = list(self.agents.values())
         check_agents(agents)
         for index, table in enumerate(self.tables.values()):
-            table.index = index  # type: ignore[attr-defined]
+            table.index = index
         return Topology(
             agents=[
                 AgentSpec(agent.name, topic, _starter(self, agent, topic)) for agent in agents for topic in agent.channel.topics
             ],
             tables=list(self.tables),
-            outputs={topic.get_topic_name(): topic.partitions for topic in self._declared if len(topic.topics) == 1 and not topic.internal},
+            outputs={
+                topic.get_topic_name(): topic.partitions
+                for topic in self._declared
+                if len(topic.topics) == 1 and not topic.internal
+            },
             assignor=self.assignor,
         )
 
@@ -138,7 +142,7 @@ class App(faust.App):
 
     async def _wait_for_table_recovery_completed(self) -> bool:
         worker = self.room
-        return worker is None or await self.wait_for_stopped(worker.ready)
+        return worker is None or bool(await self.wait_for_stopped(worker.ready.wait()))
 
     async def _stop_consumer(self) -> None:
         await self.engine_room.stop()
@@ -158,11 +162,9 @@ class EngineRoom(Service):
     async def on_start(self) -> None:
         app = self.app
         config = WorkerConfig(**vars(app.stream_settings), app_id=app.conf.id)
-        try:
+        with exits.ends_process("the worker cannot start"):
             self.worker = Worker(config, app.topology(), self._hooks(), app.figures)
             await self.worker.start()
-        except Exception as error:
-            exits.die("the worker cannot start", error)
 
     async def on_stop(self) -> None:
         if self.worker is not None:

@@ -29,8 +29,8 @@ async def serve(app: App) -> None:
     app.finalize()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    try:
+    with exits.ends_process("the worker failed"):
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             crashed = asyncio.create_task(app.wait_until_stopped())
@@ -38,8 +38,7 @@ async def serve(app: App) -> None:
             crashed.cancel()
         else:
             starting.cancel()
+        stopping.cancel()
         if app.crashed:
             raise app.crash_reason or RuntimeError("a service of the app crashed")
         await app.stop()
-    except BaseException as error:
-        exits.die("the worker failed", error)

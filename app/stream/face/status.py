@@ -1,7 +1,6 @@
 """GET /status: what this worker has, how far it is, how it fares; one JSON object, also a health check.
 
-Owns: that page. Refuses: figures of other workers. 200 while every assigned group takes records, 503 while restoring, stopped or idle
-without an assignment.
+Owns: that page. Refuses: other workers' figures. 200 while every assigned group takes records, 503 while restoring or stopped.
 """
 
 from typing import Any
@@ -10,7 +9,7 @@ from faust.web import Request, Response, View
 
 
 def add_status_page(app: Any) -> None:
-    @app.page("/status")
+    @app.page("/status")  # type: ignore[untyped-decorator]
     async def status(self: View, request: Request) -> Response:
         report = worker_status(app)
         return self.json(report, status=200 if report["healthy"] else 503)

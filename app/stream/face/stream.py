@@ -1,6 +1,6 @@
 """What an agent loops over: values, events or items of its topic, one partition group at a time.
 
-Owns: the loop over a slice, and the event with its message. Refuses: every operator that would break the group's order (unsupported.py).
+Owns: the loop over a slice, the event with its message. Refuses: operators that would break the group's order (unsupported.py).
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -24,9 +24,7 @@ class Message(NamedTuple):
 
     @classmethod
     def of(cls, topic: str, partition: int, record: Any) -> "Message":
-        return cls(
-            topic, partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
-        )
+        return cls(topic, partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
 
 
 class Event:

@@ -1,6 +1,6 @@
 """app.Table(): Faust's mapping with JSON values, and the same rows as raw bytes for the hot path.
 
-Owns: both faces. Inside an agent they see the group's own epoch over its store; outside, what this worker's groups have committed.
+Owns: both faces. Inside an agent they see the group's own epoch over its store; outside, what this worker's groups committed.
 Refuses: writes outside of an agent, windows, and iteration order other than the keys'.
 """
 
@@ -19,7 +19,7 @@ from app.stream.task import PartitionTask, current_task
 LAST_KEY = b"\xff" * 16
 
 
-class Table(FaustTable):
+class Table(FaustTable[Any, Any]):
     """Rows of this worker's partition groups. `index` is the table's number among the app's."""
 
     index = -1
@@ -56,11 +56,14 @@ class Table(FaustTable):
     # -- Faust's mapping, with JSON values
 
     def __getitem__(self, key: Any) -> Any:
-        value = self.get_bytes(_key(key))
+        raw = key.encode() if type(key) is str else _key(key)
+        task = current_task.get()
+        value = self.get_bytes(raw) if task is None else task.read(self.index, raw)
         return self.__missing__(key) if value is None else orjson.loads(value)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._writer().write(self.index, _key(key), orjson.dumps(value))
+        raw = key.encode() if type(key) is str else _key(key)
+        (current_task.get() or self._writer()).write(self.index, raw, orjson.dumps(value))
 
     def __delitem__(self, key: Any) -> None:
         raw = _key(key)
@@ -125,12 +128,14 @@ class Table(FaustTable):
         return self.scan(b"", LAST_KEY, 1 << 62)
 
     def _groups(self) -> list[PartitionTask]:
-        return list(self.app.room_tasks())
+        return list(self.app.room_tasks())  # type: ignore[attr-defined]
 
     def _writer(self) -> PartitionTask:
         task = current_task.get()
         if task is None:
-            raise InternalError(f"table {self.name} was written outside of an agent", "Send a record to an agent that writes it")
+            raise InternalError(
+                f"table {self.name} was written outside of an agent", "Send a record to an agent that writes it"
+            )
         return task
 
 

@@ -3,7 +3,7 @@
 Owns: that switch. Refuses: a delivery future inside an agent, since there is none before the commit.
 """
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from faust.topics import Topic as FaustTopic
@@ -20,7 +20,8 @@ class _Pending:
 
     def __await__(self) -> Generator[None, None, Any]:
         raise InternalError(
-            "the delivery of a send inside an agent was awaited", "Leave the second `await` out: it is known only after the commit"
+            "the delivery of a send inside an agent was awaited",
+            "Leave the second `await` out: it is known only after the commit",
         )
 
 
@@ -32,36 +33,54 @@ class Topic(FaustTopic):
 
     _sends_to: str | None = None
 
-    async def send(self, **message: Any) -> Awaitable[Any]:  # type: ignore[override]
-        """key, value, partition, timestamp (s), headers. Inside an agent: appended to the epoch, visible after its commit."""
-        if current_task.get() is None:
-            return await super().send(**message)
-        return self._emit(**message)  # type: ignore[return-value]
-
-    def send_soon(self, **message: Any) -> Any:  # type: ignore[override]
-        """The same without `await`."""
-        if current_task.get() is None:
-            return super().send_soon(**message)
-        return self._emit(**message)
-
-    def _emit(
+    async def send(
         self,
+        *,
         key: Any = None,
         value: Any = None,
         partition: int | None = None,
         timestamp: float | None = None,
         headers: Any = None,
-        callback: Any = None,
         **options: Any,
-    ) -> _Pending:
+    ) -> Any:
+        """timestamp in seconds. Inside an agent: appended to the epoch, visible after its commit."""
         task = current_task.get()
-        assert task is not None
-        if callback is not None or any(option is not None and option is not False for option in options.values()):
-            raise TypeError(f"a send inside an agent takes key, value, partition, timestamp and headers, not {['callback', *options]}")
+        if task is None:
+            return await super().send(
+                key=key, value=value, partition=partition, timestamp=timestamp, headers=headers, **options
+            )
+        if options:
+            _refuse(options)
         task.emit(
             self._sends_to or self._name(),
-            encode_key(key),
-            encode_value(value),
+            key if type(key) is bytes else encode_key(key),
+            value if type(value) is bytes else encode_value(value),
+            partition,
+            None if timestamp is None else int(timestamp * 1000),
+            encode_headers(headers) if headers else NO_HEADERS,
+        )
+        return PENDING
+
+    def send_soon(
+        self,
+        *,
+        key: Any = None,
+        value: Any = None,
+        partition: int | None = None,
+        timestamp: float | None = None,
+        headers: Any = None,
+        **options: Any,
+    ) -> Any:
+        """The same without `await`."""
+        task = current_task.get()
+        if task is None:
+            return super().send_soon(key=key, value=value, partition=partition, timestamp=timestamp, headers=headers, **options)
+        if options:
+            _refuse(options)
+        task.emit(
+            self._sends_to or self._name(),
+            key if type(key) is bytes else encode_key(key),
+            value if type(value) is bytes else encode_value(value),
             partition,
             None if timestamp is None else int(timestamp * 1000),
             encode_headers(headers) if headers else NO_HEADERS,
@@ -73,3 +92,10 @@ class Topic(FaustTopic):
             refuse("topic patterns", f"a send to {self.pattern.pattern}")
         self._sends_to = self.get_topic_name()
         return self._sends_to
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    """Faust passes its defaults along; anything else would be dropped in silence."""
+    given = sorted(name for name, value in options.items() if value)
+    if given:
+        raise TypeError(f"a send inside an agent does not take {', '.join(given)}")

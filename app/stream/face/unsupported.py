@@ -1,7 +1,7 @@
 """What Faust offers and the engine room does not: named when the app starts, with what to do instead.
 
-Owns: the list. Refuses: emulating any of it. Each breaks a promise of the engine room: a repartitioned, windowed or concurrent stream
-has no single order within a partition group, and a standby or global table has state outside of the group's transaction.
+Owns: the list. Refuses: emulating any of it. Each breaks a promise of the engine room: a repartitioned, windowed or concurrent
+stream has no single order within a partition group; a standby or global table has state outside of the group's transaction.
 """
 
 from typing import Any, NoReturn
@@ -39,12 +39,12 @@ INSTEAD = {
 }
 
 
-class Unsupported(CallerError):
+class UnsupportedError(CallerError):
     """The app uses a part of Faust that the engine room leaves out."""
 
 
 def refuse(name: str, where: str) -> NoReturn:
-    raise Unsupported(f"{where} uses {name}, which the exactly-once engine room does not have", INSTEAD[name])
+    raise UnsupportedError(f"{where} uses {name}, which the exactly-once engine room does not have", INSTEAD[name])
 
 
 def check_agents(agents: Any) -> None:
