@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from typing import Any
 
 import typer
 
@@ -14,18 +15,32 @@ GC_THRESHOLDS = (100_000, 50, 100)
 
 def worker(log_level: str = typer.Option("warning", help="debug, info, warning or error")) -> None:
     """Consume, decide and journal the partitions that the group gives to this worker. SIGTERM drains and ends it."""
+    run_worker(Settings(), log_level)
+
+
+def run_worker(settings: Settings, log_level: str = "warning", **changes: Any) -> None:
+    """Returns after a clean drain. changes: to the engine room's settings (app/stream/config.py)."""
+    # Not at the top of the module: `truelift --help` does not wait for the client libraries.
+    import uvloop
+
     from agents.application import build
+    from agents.renewal import Renewal
+    from app.stream.clients import wait_for_broker
     from app.stream.face.run import serve
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    import uvloop
 
-    async def main() -> None:
-        app = await build(Settings())
+    async def main() -> Renewal:
+        await wait_for_broker(settings)
+        app = await build(settings, **changes)
+        renewal = Renewal(app)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         await serve(app)
+        return renewal
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        renewal = runner.run(main())
+    if renewal.due:
+        renewal.begin_anew()
