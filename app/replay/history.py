@@ -1,0 +1,175 @@
+"""One partition's history: each journal record in order, with the input record that it names.
+
+Owns the pairing and what can be wrong with it: an input that retention took, one that the journal names twice or skips.
+Each input topic is read forward once, so memory does not grow with the history. Refuses to judge what a record says.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Literal, NamedTuple, Self
+
+import orjson
+
+from app.contract.times import parse_us
+from app.contract.topics import EVENT_PREFIX, IDENTITY_LINKS, JOURNAL, TICKS
+from app.engine.values import InputRecord
+from app.reading import PartitionReader, StoredRecord
+from app.settings import Settings
+
+Trouble = Literal["unreadable", "duplicate", "not_in_topic", "retention"]
+
+
+class Journalled(NamedTuple):
+    """A journal record, and of its body what a replay needs."""
+
+    offset: int
+    key: bytes | None
+    raw: bytes
+    body: dict[str, Any]
+    topic: str
+    input_offset: int
+    unit: str | None
+    status: str
+    governance_offset: int
+    governance_stale: bool
+    poison: bool
+    engine_semantics: int
+    decided_us: int
+
+
+class Paired(NamedTuple):
+    """trouble None: `journalled` and `record` are there. `stored` is the journal record as it lies in the topic."""
+
+    stored: StoredRecord
+    journalled: Journalled | None
+    record: InputRecord | None
+    trouble: Trouble | None
+
+
+def is_input(topic: str) -> bool:
+    """Whether the contract's topic name is one that agents consume."""
+    return topic.startswith(EVENT_PREFIX) or topic in (IDENTITY_LINKS, TICKS)
+
+
+class PartitionHistory:
+    """Use as an async context manager. on_missing: told each input record, ticks aside, that the journal passed over."""
+
+    def __init__(
+        self, settings: Settings, partition: int, topics: Iterable[str], on_missing: Callable[[InputRecord], None]
+    ) -> None:
+        self.partition = partition
+        self._settings = settings
+        self._input_topics = [name for name in topics if is_input(name)]
+        self._on_missing = on_missing
+        self._inputs: dict[str, InputTopic] = {}
+        self._stack = AsyncExitStack()
+        self.journal = self.reader(JOURNAL)
+
+    def reader(self, name: str) -> PartitionReader:
+        return PartitionReader(self._settings.kafka(), self._settings.topic(name), self.partition)
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.journal)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def open(self, reader: PartitionReader) -> PartitionReader:
+        """A reader that is closed with this history."""
+        return await self._stack.enter_async_context(reader)
+
+    async def pairs(self) -> AsyncIterator[Paired]:
+        while (stored := await self.journal.take()) is not None:
+            journalled = parse_journalled(stored)
+            if journalled is None or journalled.topic not in self._input_topics:
+                yield Paired(stored, journalled, None, "unreadable" if journalled is None else "not_in_topic")
+                continue
+            topic = await self._input(journalled.topic)
+            record, trouble = await topic.fetch(journalled.input_offset)
+            yield Paired(stored, journalled, record, trouble)
+
+    async def waiting(self) -> int:
+        """Inputs (ticks aside) after the last journalled one of their topic: not processed when the reading began."""
+        count = 0
+        for name in self._input_topics:
+            if name != TICKS:
+                count += await (await self._input(name)).count_rest()
+        return count
+
+    async def latest_tick_us(self, until_us: int) -> int | None:
+        """Append time of the newest tick up to `until_us`. Reads the ticks to there."""
+        return await (await self._input(TICKS)).latest_us(until_us) if TICKS in self._input_topics else None
+
+    async def _input(self, name: str) -> "InputTopic":
+        known = self._inputs.get(name)
+        if known is None:
+            reader = await self.open(self.reader(name))
+            known = self._inputs[name] = InputTopic(name, reader, None if name == TICKS else self._on_missing)
+        return known
+
+
+class InputTopic:
+    """Forward reading of one input topic by the offsets that the journal names."""
+
+    def __init__(self, name: str, reader: PartitionReader, on_missing: Callable[[InputRecord], None] | None) -> None:
+        self._name = name
+        self._reader = reader
+        self._on_missing = on_missing
+        self._last: InputRecord | None = None
+
+    async def fetch(self, offset: int) -> tuple[InputRecord | None, Trouble | None]:
+        """The record at `offset`. A tick may be asked for again, by the next timer that it fired."""
+        last = self._last
+        if last is not None and offset <= last.offset:
+            return (last, None) if self._name == TICKS and offset == last.offset else (None, "duplicate")
+        if offset < self._reader.begin:
+            return None, "retention"
+        while (stored := await self._reader.peek()) is not None and stored.offset <= offset:
+            await self._reader.take()
+            record = self._last = InputRecord(
+                self._name, self._reader.partition, stored.offset, stored.timestamp_ms * 1000, stored.key, stored.value
+            )
+            if stored.offset == offset:
+                return record, None
+            if self._on_missing is not None:
+                self._on_missing(record)
+        return None, "not_in_topic"
+
+    async def latest_us(self, until_us: int) -> int | None:
+        """Append time of the newest record up to `until_us`, of those passed and those to come."""
+        found = self._last.appended_us if self._last is not None and self._last.appended_us <= until_us else None
+        while (stored := await self._reader.peek()) is not None and stored.timestamp_ms * 1000 <= until_us:
+            found = stored.timestamp_ms * 1000
+            await self._reader.take()
+        return found
+
+    async def count_rest(self) -> int:
+        count = 0
+        while await self._reader.take() is not None:
+            count += 1
+        return count
+
+
+def parse_journalled(stored: StoredRecord) -> Journalled | None:
+    """None for what is no journal record."""
+    try:
+        body = orjson.loads(stored.value)
+        named = body["input"]
+        return Journalled(
+            stored.offset,
+            stored.key,
+            stored.value,
+            body,
+            named["topic"],
+            named["offset"],
+            body["unit"],
+            body["status"],
+            body["governance_offset"],
+            body["governance_stale"],
+            body["poison"],
+            body["engine_semantics"],
+            parse_us(body["latency"]["decided_ts"]),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,98 @@
+"""The topics that steps append to beside the journal (exposures, outcomes, dead letters), compared in order with a replay's.
+
+Owns finding each expected record again after one is missing or extra. Dead letters that no input of this partition explains
+(rejected lines of an ingest) are none of its business.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from app.contract.topics import DEADLETTER, EXPOSURES, OUTCOMES
+from app.engine.values import Output
+from app.reading import PartitionReader, StoredRecord
+from app.replay.history import is_input
+
+OUTPUT_TOPICS = (EXPOSURES, OUTCOMES, DEADLETTER)
+# How far ahead an expected record is looked for when another one stands in its place.
+LOOKAHEAD_RECORDS = 256
+# Markers of one transaction are written partition by partition: the journal may show it a moment before the others do.
+MARKERS_WAIT_SECONDS = 2.0
+
+Verdict = Literal["identical", "different", "missing", "unexpected"]
+
+
+class Match(NamedTuple):
+    """actual None: missing. expected None: unexpected."""
+
+    verdict: Verdict
+    actual: StoredRecord | None
+    expected: Output | None
+
+
+class OutputTopic:
+    """Forward comparison of one output topic of one partition."""
+
+    def __init__(self, name: str, reader: PartitionReader) -> None:
+        self.name = name
+        self._reader = reader
+        self._waited = False
+
+    async def match(self, expected: Output) -> list[Match]:
+        """What stands where `expected` should, and what stands before it and nobody expected."""
+        actual = await self._next()
+        if actual is None and not self._waited:
+            self._waited = not await self._reader.extend(MARKERS_WAIT_SECONDS)
+            actual = await self._next()
+        if actual is None:
+            return [Match("missing", None, expected)]
+        if actual.value == expected.value and actual.key == expected.key:
+            await self._reader.take()
+            return [Match("identical", actual, expected)]
+        return await self._found_again(expected)
+
+    async def rest(self) -> list[Match]:
+        """What is left when the journal is through, at most `LOOKAHEAD_RECORDS` of it."""
+        found: list[Match] = []
+        while len(found) < LOOKAHEAD_RECORDS and await self._next() is not None:
+            found.append(Match("unexpected", await self._reader.take(), None))
+        return found
+
+    async def _found_again(self, expected: Output) -> list[Match]:
+        wanted = _identity(self.name, expected.value)
+        ahead = await self._reader.upcoming(LOOKAHEAD_RECORDS)
+        at = next((i for i, actual in enumerate(ahead) if _identity(self.name, actual.value) == wanted), None)
+        if at is None:
+            return [Match("missing", None, expected)]
+        for _ in range(at + 1):
+            await self._reader.take()
+        actual = ahead[at]
+        same = actual.value == expected.value and actual.key == expected.key
+        extra = [Match("unexpected", passed, None) for passed in ahead[:at] if self._is_ours(passed)]
+        return [*extra, Match("identical" if same else "different", actual, expected)]
+
+    async def _next(self) -> StoredRecord | None:
+        while (actual := await self._reader.peek()) is not None and not self._is_ours(actual):
+            await self._reader.take()
+        return actual
+
+    def _is_ours(self, stored: StoredRecord) -> bool:
+        if self.name != DEADLETTER:
+            return True
+        source = _field(stored.value, "source")
+        if not isinstance(source, dict):
+            return True
+        return is_input(str(source.get("topic"))) and source.get("partition") == self._reader.partition
+
+
+def _identity(topic: str, raw: bytes) -> Any:
+    """What makes a record the one that was meant, whatever else it says."""
+    return _field(raw, {EXPOSURES: "exposure_id", OUTCOMES: "outcome_id", DEADLETTER: "source"}[topic])
+
+
+def _field(raw: bytes, name: str) -> Any:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    return body.get(name) if isinstance(body, dict) else None

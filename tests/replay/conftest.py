@@ -1,0 +1,32 @@
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.settings import Settings
+from tests.replay.world import PARTITIONS, World, publish
+
+Publish = Callable[[World], Awaitable[Settings]]
+
+
+@pytest.fixture(scope="session")
+def history() -> World:
+    """Made once; tests change copies. It lies an hour back, so that no time in it is in the future."""
+    return World((int(time.time()) - 3600) * 1000).run()
+
+
+@pytest.fixture
+def world(history: World) -> World:
+    return history.copy()
+
+
+@pytest.fixture
+def published(make_settings: Callable[..., Settings]) -> Publish:
+    """Puts a world on the broker; gives the settings to read it with."""
+
+    async def put(world: World) -> Settings:
+        settings = make_settings(partitions=PARTITIONS, root_public_key=world.root)
+        await publish(world, settings)
+        return settings
+
+    return put
