@@ -1,0 +1,53 @@
+"""A truelift command as a child process that never outlives the demo. Its output goes to a log in the demo's folder."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.errors import OperatorError
+from app.stream.owned_process import end, popen_owned
+
+_RUN = "from app.cli import main; main()"
+LAST_WORDS_CHARS = 300
+
+
+class Child:
+    """`start` again after it has ended; the log goes on."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = [sys.executable, "-c", _RUN, *arguments]
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as console:
+            self._process = popen_owned(self._command, console.fileno(), self._environment)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "start it first"
+        return self._process
+
+    def kill(self) -> None:
+        """SIGKILL, as a fault."""
+        self.process.kill()
+        self.process.wait()
+
+    async def ended(self) -> int:
+        """Its exit code, when it has ended."""
+        return await asyncio.to_thread(self.process.wait)
+
+    async def stop(self) -> int:
+        """SIGTERM, then SIGKILL past the deadline. The exit code. Also of one that has ended or never begun."""
+        if self._process is None:
+            return 0
+        await asyncio.to_thread(end, self._process)
+        return self._process.returncode
+
+    def failed(self, code: int) -> OperatorError:
+        said = self.log.read_text(errors="replace").strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
+        return OperatorError(f"the {self.name} ended with exit code {code}: {said[-1]}", f"See {self.log}")

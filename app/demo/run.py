@@ -1,0 +1,116 @@
+"""One run: an installation, its rules, a worker, two feeds, a client and the scenes, until the journal has caught up with everything."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.contract.topics import TICKS, event_topic
+from app.demo.client import Client
+from app.demo.counts import Counts, count
+from app.demo.feeder import Feeder
+from app.demo.installation import Installation
+from app.demo.plan import Plan
+from app.demo.process import Child
+from app.demo.purchases import Purchases
+from app.demo.rules import BORING, NUDGE, catalogue, establish, policies
+from app.demo.sessions import plan_sessions
+from app.demo.story import SCENES, Stage, play, supervise
+from app.demo.tally import Tally
+from app.errors import OperatorError
+from app.settings import Settings
+
+WORKER_READY_SECONDS = 60.0
+READY_POLL_SECONDS = 0.05
+CAUGHT_UP_SECONDS = 180.0
+SEEN_KILLED = 10
+
+
+@dataclass
+class Facts:
+    """What a run leaves behind to be judged."""
+
+    plan: Plan
+    tally: Tally
+    counts: Counts
+    real: int  # signals that the ingest sent
+    generated: int  # signals that the feeder sent
+    acknowledged: int  # acknowledgements that the client sent
+    behaved: dict[str, int]  # assignments by what the client did with them
+    faults: dict[str, int]  # rejections that the feeder planned, by code
+    told: list[str]
+    outage_seconds: float | None
+    worker_exit: int
+
+
+async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Facts:
+    settings, known = there.settings, catalogue()
+    await there.create_topics(known.event_types, known.bounds.max_record_bytes)
+    say(f"{await establish(settings)} policies proposed, approved by a second person, and in force")
+    sessions = list(plan_sessions(plan.seed, plan.users))
+    real_rate, generated_rate = plan.shares(sum(planned.copies for planned in sessions))
+    feeder = Feeder(settings, sessions, generated_rate)
+    purchases = Purchases(there, plan, real_rate)
+    client = Client(settings, policies(), Tally(NUDGE))
+    worker = Child("worker", ["worker"], there.environment(), there.log("worker"))
+    stage = Stage(settings, client, feeder, worker, say)
+    async with AsyncExitStack() as ending:
+        for child in (worker, purchases):
+            ending.push_async_callback(child.stop)
+        worker.start()
+        await _ready(settings, worker)
+        say(f"worker ready; {plan.real_signals:,} real and {feeder.records:,} generated signals at {plan.rate:,.0f}/s")
+        await _feed(stage, purchases, plan)
+        worker_exit = await worker.stop()
+    counts = await count(settings, client.tally, [event_topic(name) for name in known.event_types])
+    return Facts(
+        plan,
+        client.tally,
+        counts,
+        purchases.accepted,
+        feeder.sent,
+        client.sent,
+        dict(client.behaved),
+        dict(feeder.rejections),
+        stage.told,
+        stage.outage_seconds,
+        worker_exit,
+    )
+
+
+async def _ready(settings: Settings, worker: Child) -> None:
+    """A worker that owns its partitions appends a tick to each every second."""
+    ticks = [TopicPartition(settings.topic(TICKS), partition) for partition in range(settings.partitions)]
+    async with AIOKafkaConsumer(**settings.kafka()) as consumer:
+        try:
+            async with asyncio.timeout(WORKER_READY_SECONDS):
+                while not all((await consumer.end_offsets(ticks)).values()):
+                    if (code := worker.process.poll()) is not None:
+                        raise worker.failed(code)
+                    await asyncio.sleep(READY_POLL_SECONDS)
+        except TimeoutError as error:
+            raise OperatorError(f"the worker is not ready after {WORKER_READY_SECONDS:.0f} s", f"See {worker.log}") from error
+
+
+async def _feed(stage: Stage, purchases: Purchases, plan: Plan) -> None:
+    gates = [(scene, stage.feeder.gate(scene.share)) for scene in SCENES if scene.name not in plan.skip]
+    client, feeder = stage.client, stage.feeder
+    async with asyncio.TaskGroup() as standing:
+        reading = standing.create_task(client.run())
+        watching = standing.create_task(supervise(stage))
+        async with asyncio.TaskGroup() as feeds:
+            for work in (purchases.run(), feeder.run(), play(stage, gates)):
+                feeds.create_task(work)
+        stage.say("both feeds are through; the worker catches up, the last timers fire")
+        tally = client.tally
+        if "kill" not in plan.skip:
+            await stage.until(f"{BORING} killed", lambda: tally.with_reason("killed", BORING) >= SEEN_KILLED, CAUGHT_UP_SECONDS)
+        await stage.until(
+            "a record for every signal, acknowledgement and timer",
+            lambda: tally.inputs_done >= purchases.accepted + feeder.sent + client.sent and tally.timers_waiting <= 0,
+            CAUGHT_UP_SECONDS,
+        )
+        watching.cancel()
+        reading.cancel()
