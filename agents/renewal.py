@@ -1,4 +1,4 @@
-"""A type that the catalogue gains while a worker runs: the worker drains and begins anew, in the same process, with an agent for it.
+"""A type that the catalogue gains while a worker runs: the worker drains, and begins anew with an agent for it.
 
 Owns noticing, and waiting for the type's topic: until that is there as it should be, the worker goes on with what it serves.
 Refuses to add an agent to a running worker; what is subscribed and checked is so from the start.
