@@ -14,6 +14,7 @@ from app.governance.fold import Fold
 from app.governance.moves import ROLES_OF
 from app.governance.records import Record
 from app.governance.signatures import encode, key_id_of, sign
+from app.governance.state import State
 
 NOW_US = 1_795_342_530_123_456
 KEY = "onboarding_nudge_v1"
@@ -40,8 +41,14 @@ class Ledger:
         self.fold = Fold(self.root)
         self.entries: list[tuple[int, int, bytes]] = []
         self.now_us = NOW_US
+        self.start = self.fold.state
         for name, roles in PEOPLE.items():
             assert self.write("root", register_key(self.public(name), name, roles)) is None  # type: ignore[arg-type]
+
+    def rewound(self, state: State) -> "Ledger":
+        """The same ledger at an earlier state: hypothesis needs every example to start alike."""
+        self.fold.state = state
+        return self
 
     def public(self, name: str) -> bytes:
         return self.private[name].public_key().public_bytes_raw()
@@ -97,6 +104,7 @@ def full_ledger(body: dict[str, Any]) -> Ledger:
     ]
     for who, drafter in steps:
         assert ledger.write(who, drafter) is None
+    ledger.start = ledger.fold.state
     return ledger
 
 

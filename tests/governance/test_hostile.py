@@ -84,6 +84,7 @@ def small(value: Any) -> Any:
 def test_a_signed_record_with_anything_in_it_is_applied_or_refused(
     full_ledger: Any, record_type: Any, body: Any, policy: Any, version: Any, who: str
 ) -> None:
+    full_ledger.rewound(full_ledger.start)
     full_ledger.write(who, Draft(record_type, policy, version, small(body)))
     full_ledger.fold.policies()
 
@@ -91,6 +92,7 @@ def test_a_signed_record_with_anything_in_it_is_applied_or_refused(
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
 def test_a_keys_or_catalogue_record_with_anything_anywhere_is_applied_or_refused(data: st.DataObject, full_ledger: Any) -> None:
+    full_ledger.rewound(full_ledger.start)
     catalogue = full_ledger.fold.catalogue.model_dump(mode="json")
     keys = {"key_id": "k", "public_key": "p", "actor": "a", "roles": ["author"], "not_after": None, "revoked": False}
     kind, good = data.draw(st.sampled_from([("catalogue", catalogue), ("keys", keys)]))
