@@ -40,10 +40,21 @@ def list_command(
         for letter in letters:
             typer.echo(orjson.dumps(letter.as_json()).decode())
         return
-    table = Table("place", "when", "reason", "source", "key", "message")
+    table = Table()
+    for name in ("place", "when (UTC)", "reason"):
+        table.add_column(name, no_wrap=True)
+    for name in ("source", "key", "message"):
+        table.add_column(name, overflow="fold")
     for letter in letters:
         key = "" if letter.key is None else letter.key.decode(errors="replace")
-        cells = (str(letter.place), format_us(letter.dead_us), letter.reason, letter.source, key, letter.message)
+        cells = (
+            str(letter.place),
+            format_us(letter.dead_us)[:19].replace("T", " "),
+            letter.reason,
+            letter.source,
+            key,
+            letter.message,
+        )
         table.add_row(*(Text(cell) for cell in cells))
     Console().print(table)
 
@@ -57,7 +68,7 @@ def show(place: Annotated[str, typer.Argument(help="partition:offset")], json: J
         typer.echo(orjson.dumps(shown).decode())
         return
     for name, value in shown.items():
-        Console().print(Text(f"{name:>12}  {value}"))
+        Console().print(Text(f"{name:>12}  {value}"), soft_wrap=True)
 
 
 @deadletter_app.command("retry")
@@ -105,4 +116,6 @@ def _print_result(result: Result, json: bool) -> None:
     if json:
         typer.echo(orjson.dumps(result._asdict() | {"place": str(result.place)}).decode())
     else:
-        Console().print(Text(f"{result.place}  {result.outcome.replace('_', ' ')}{': ' if result.why else ''}{result.why}"))
+        Console().print(
+            Text(f"{result.place}  {result.outcome.replace('_', ' ')}{': ' if result.why else ''}{result.why}"), soft_wrap=True
+        )

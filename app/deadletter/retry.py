@@ -141,7 +141,7 @@ def _destination(letter: Letter) -> tuple[str, bytes | None] | Result:
     signal = parse_signal(letter.original)
     if isinstance(signal, Signal):
         return event_topic(signal.event_name), signal.unit.encode()
-    why = f"still {signal.code}: {signal.message}; correct it in {letter.topic.removeprefix(INGESTED)} and ingest that"
+    why = f"still {signal.code}: {signal.message}; correct the line in the input and ingest it again"
     return Result(letter.place, "refused", why)
 
 

@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.contract.envelope import Rejection
+from app.ingest import sender
 from app.ingest.candidate import Candidate
 from app.ingest.mapping import load_mapping
-from app.ingest.sender import Counts, ingest
+from app.ingest.sender import Counts
 from app.ingest.source import Input, ReadAhead, candidates, open_input
 from app.settings import Settings
 
@@ -24,7 +25,7 @@ SHOWN_REJECTIONS = 20
 REFRESH_SECONDS = 0.2
 
 
-def ingest_command(
+def ingest(
     file: Annotated[str, typer.Argument(help="NDJSON of envelopes, or CSV with --map; .gz too; - is standard input.")],
     mapping: Annotated[Path | None, typer.Option("--map", help="YAML: how CSV columns become events.")] = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second, at most.")] = None,
@@ -58,7 +59,9 @@ def ingest_command(
         Console().print(f"{counts.lines} lines: {counts.accepted} accepted, {counts.rejected} rejected")
     if counts.rejected:
         more = "" if counts.rejected <= SHOWN_REJECTIONS else f"{counts.rejected - SHOWN_REJECTIONS} more not shown; "
-        screen.console.print(f"{more}all rejected lines: truelift deadletter list --topic 'ingest:{file}'", highlight=False)
+        screen.console.print(
+            f"{more}all rejected lines: truelift deadletter list --topic 'ingest:{file}'", highlight=False, soft_wrap=True
+        )
         raise typer.Exit(1)
 
 
@@ -72,7 +75,7 @@ async def _run(
 ) -> Counts:
     watch = asyncio.create_task(screen.follow())
     try:
-        return await ingest(
+        return await sender.ingest(
             settings,
             ReadAhead(source),
             name,
@@ -105,7 +108,9 @@ class _Screen:
 
     def rejected(self, line: int, rejection: Rejection) -> None:
         if self.counts.rejected <= SHOWN_REJECTIONS:
-            self.console.print(f"line {line}: {rejection.code}: {rejection.message}", markup=False, highlight=False)
+            self.console.print(
+                f"line {line}: {rejection.code}: {rejection.message}", markup=False, highlight=False, soft_wrap=True
+            )
 
     async def follow(self) -> None:
         while True:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from app.contract.topics import topic_specs
 from app.errors import CallerError, OperatorError
+from app.ingest import commands
 from app.ingest.candidate import MAX_LINE_BYTES, Candidate, ndjson_candidates
-from app.ingest.commands import ingest_command
 from app.ingest.sender import ingest
 from app.ingest.source import ReadAhead
 from app.settings import Settings
@@ -28,7 +28,7 @@ from app.stream.reading import partitions_of, read_to_end
 pytestmark = pytest.mark.kafka
 
 app = typer.Typer()
-app.command()(ingest_command)
+app.command()(commands.ingest)
 
 
 def envelope(number: int, **changes: Any) -> dict[str, Any]:
