@@ -205,7 +205,7 @@ class PartitionCheck:
     async def _overdue(self, history: PartitionHistory) -> None:
         """Timers that are still set although a tick at which they were due was passed long before the journal's last record."""
         tick_us = await history.latest_tick_us(self._latest_us - OVERDUE_MARGIN_US)
-        if self._lost or tick_us is None or self._selection != EVERYTHING:
+        if self._lost or tick_us is None or self._selection._replace(partition=None) != EVERYTHING:
             return
         for _, value in self._stepper.state.timers.scan(*timers_until(tick_us), OVERDUE_LIMIT):
             timer = decode(value)

@@ -1,0 +1,77 @@
+"""check: the whole installation, partition by partition. Reads topics only."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from app.checker.governance import Governed
+from app.checker.partition import JOURNAL, TICKS, Output, PartitionCheck
+from app.checker.report import CheckReport
+from app.checker.streams import InputStream, OutputStream
+from app.checker.tally import Tally
+from app.errors import OperatorError
+from app.reading import PartitionReader, topics_here
+from app.settings import Settings
+
+GOVERNANCE, LINKS, EVENTS = "governance", "identity_links", "events."
+OUTPUT_TOPICS: dict[Output, str] = {"exposure": "exposures", "outcome": "outcomes", "deadletter": "deadletter"}
+
+
+async def check(settings: Settings, *, live: bool = False) -> CheckReport:
+    """live: a worker still runs; inputs behind the last journalled one are then waiting, not lost."""
+    topics = await topics_here(settings)
+    missing = [name for name in (JOURNAL, GOVERNANCE, *OUTPUT_TOPICS.values()) if name not in topics]
+    if missing:
+        names = ", ".join(settings.topic(name) for name in missing)
+        raise OperatorError(f"missing topic {names} at {settings.bootstrap()}", "Create with `truelift topics init`")
+    governed, tally = await _governed(settings), Tally()
+    for partition in topics[JOURNAL]:
+        await _check_partition(settings, partition, sorted(topics), PartitionCheck(partition, governed, tally, live=live))
+    return tally.report()
+
+
+async def _check_partition(settings: Settings, partition: int, topics: list[str], check: PartitionCheck) -> None:
+    async with AsyncExitStack() as stack:
+
+        async def reader(name: str) -> PartitionReader:
+            return await stack.enter_async_context(PartitionReader(settings.kafka(), settings.topic(name), partition))
+
+        # The journal first: whatever it names is then in the other topics up to their ends.
+        journal = await reader(JOURNAL)
+        inputs = {
+            name: InputStream(name, await reader(name), is_tick=name == TICKS)
+            for name in topics
+            if name.startswith(EVENTS) or name in (LINKS, TICKS)
+        }
+
+        def source(body: dict[str, Any]) -> str | None:
+            """Rejected lines of an ingest have no input of this partition."""
+            named = body["source"]
+            return (
+                f"{named['topic']}@{named['offset']}" if named["topic"] in inputs and named["partition"] == partition else None
+            )
+
+        outputs: dict[Output, OutputStream] = {
+            "exposure": OutputStream("exposures", await reader("exposures"), lambda body: str(body["exposure_id"])),
+            "outcome": OutputStream("outcomes", await reader("outcomes"), lambda body: str(body["outcome_id"])),
+            "deadletter": OutputStream("deadletter", await reader("deadletter"), source),
+        }
+        await check.run(journal, inputs, outputs)
+
+
+async def _governed(settings: Settings) -> Governed:
+    records = []
+    async with PartitionReader(settings.governance_kafka(), settings.topic(GOVERNANCE), 0) as log:
+        while (stored := await log.take()) is not None:
+            records.append((stored.offset, stored.value))
+    return Governed(records, _root_public_key(settings))
+
+
+def _root_public_key(settings: Settings) -> str:
+    if settings.root_public_key is not None:
+        return settings.root_public_key
+    file = settings.keys() / "root.pub"
+    if not file.exists():
+        raise OperatorError(
+            f"no root public key: {file} is not there", "Set TRUELIFT_ROOT_PUBLIC_KEY, or run truelift keys init"
+        )
+    return file.read_text()

@@ -1,0 +1,140 @@
+"""What the checker counted and found: plain values, and the screen that shows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+Kind = Literal[
+    "lost", "duplicated", "out_of_order", "phantom", "unreadable", "timer_lost", "timer_duplicated", "rerolled",
+    "governance_back", "treated_after_halt", "wrong_id", "exposure_lost", "exposure_duplicated", "exposure_unexplained",
+    "outcome_lost", "outcome_duplicated", "outcome_unexplained", "deadletter_lost", "deadletter_duplicated",
+    "deadletter_unexplained",
+]  # fmt: skip
+
+MEANING: dict[Kind, str] = {
+    "lost": "inputs without a journal record",
+    "duplicated": "inputs with more than one journal record",
+    "out_of_order": "journal records that come after a later input of the same topic",
+    "phantom": "journal records whose input is not in its topic",
+    "unreadable": "records that are none of their topic's kind",
+    "timer_lost": "timers long due that never fired and were never cancelled",
+    "timer_duplicated": "fired records of a timer that was not waiting",
+    "rerolled": "units whose variant changed without a version that reassigns",
+    "governance_back": "governance offsets that go back within a partition",
+    "treated_after_halt": "treatments decided with a kill or pause in force",
+    "wrong_id": "ids that do not follow from their inputs",
+    "exposure_lost": "exposures that the journal names and the topic lacks",
+    "exposure_duplicated": "exposures counted more than once",
+    "exposure_unexplained": "exposures that no journal record names",
+    "outcome_lost": "outcomes that the journal names and the topic lacks",
+    "outcome_duplicated": "outcomes counted more than once",
+    "outcome_unexplained": "outcomes that no journal record names",
+    "deadletter_lost": "rejected records without a dead letter",
+    "deadletter_duplicated": "rejected records with more than one dead letter",
+    "deadletter_unexplained": "dead letters of inputs that the journal did not reject",
+}
+
+
+class Finding(NamedTuple):
+    kind: Kind
+    topic: str
+    partition: int
+    offset: int
+    what: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """inputs: committed records by topic; journal: records by status. Arms are named 'policy/variant'; holdout: (held, asked).
+
+    waiting: inputs after the last journalled one of their topic, while the worker still runs. Counts are of read_committed
+    records, never arithmetic on offsets.
+    """
+
+    inputs: Mapping[str, int]
+    ticks: int
+    waiting: int
+    journal: Mapping[str, int]
+    journalled_by_topic: Mapping[str, int]
+    fired: int
+    poisoned_ticks: int
+    reasons: Mapping[str, int]
+    assignments: Mapping[str, int]
+    exposures: Mapping[str, int]
+    acknowledgements: Mapping[str, int]
+    outcomes: Mapping[str, int]
+    deadletters: Mapping[str, int]
+    held_out: int
+    units_asked_for_holdout: int
+    units: int
+    findings: Mapping[Kind, int]
+    first: tuple[Finding, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings
+
+    def found(self, *kinds: Kind) -> int:
+        return sum(self.findings.get(kind, 0) for kind in kinds)
+
+    @property
+    def lost(self) -> int:
+        return self.found("lost", "timer_lost", "exposure_lost", "outcome_lost", "deadletter_lost")
+
+    @property
+    def duplicated(self) -> int:
+        return self.found(
+            "duplicated", "timer_duplicated", "exposure_duplicated", "outcome_duplicated", "deadletter_duplicated"
+        )
+
+    @property
+    def rerolled(self) -> int:
+        return self.found("rerolled")
+
+    def as_json(self) -> dict[str, Any]:
+        plain = {name: value for name, value in vars(self).items() if name != "first"}
+        verdict = {"clean": self.clean, "lost": self.lost, "duplicated": self.duplicated, "rerolled": self.rerolled}
+        return {"schema": "truelift.check_report/1", **verdict, **plain, "first": [finding._asdict() for finding in self.first]}
+
+
+def show(report: CheckReport, console: Console) -> None:
+    console.print(equation(report), highlight=False)
+    table = Table(show_header=False, box=None)
+    table.add_row("journal by status", _counts(report.journal))
+    table.add_row("decisions by reason", _counts(report.reasons))
+    table.add_row("assigned units by arm", _counts(report.assignments))
+    table.add_row("exposures by arm", _counts(report.exposures))
+    table.add_row("acknowledgements", _counts(report.acknowledgements))
+    table.add_row("outcomes by arm", _counts(report.outcomes))
+    table.add_row("dead letters", _counts(report.deadletters))
+    share = report.held_out / report.units_asked_for_holdout if report.units_asked_for_holdout else 0.0
+    table.add_row("holdout", f"{report.held_out:,} of {report.units_asked_for_holdout:,} units ({share:.1%})")
+    console.print(table)
+    for kind, count in sorted(report.findings.items()):
+        console.print(f"[red]{kind}[/red] {count:,}: {MEANING[kind]}", highlight=False)
+    for finding in report.first:
+        place = f"{finding.topic}[{finding.partition}]@{finding.offset}"
+        console.print(f"  {finding.kind} {place}: {finding.what}", highlight=False, markup=False, soft_wrap=True)
+    colour = "green" if report.clean else "red"
+    console.print(f"[{colour}]lost {report.lost}, duplicated {report.duplicated}, rerolled {report.rerolled}[/{colour}]")
+
+
+def equation(report: CheckReport) -> str:
+    """Journal = what came in + what fired, both sides counted."""
+    acknowledged = report.inputs.get("events.experiment_exposure", 0)
+    signals = sum(report.inputs.values()) - acknowledged
+    journal, right = (
+        sum(report.journal.values()),
+        signals + acknowledged + report.fired + report.poisoned_ticks - report.waiting,
+    )
+    waiting = f" - {report.waiting:,} waiting" if report.waiting else ""
+    poisoned = f" + {report.poisoned_ticks:,} poisoned ticks" if report.poisoned_ticks else ""
+    parts = f"{signals:,} signals + {acknowledged:,} acknowledgements + {report.fired:,} fired timers{poisoned}{waiting}"
+    return f"journal {journal:,} {'=' if journal == right else '≠'} {parts} = {right:,}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"

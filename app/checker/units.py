@@ -1,0 +1,53 @@
+"""What a partition's units were given, kept to see whether anybody is moved: a variant for each unit and policy.
+
+Memory: one entry a unit and policy of one partition, given back when the partition is done.
+"""
+
+from typing import Any
+
+from app.checker.governance import Governed
+from app.checker.tally import Tally
+
+HELD_OUT = "(held out)"
+# What the holdout gate says when it did not ask a named holdout.
+NOT_ASKED = ("none", "assigned before")
+
+
+class Units:
+    def __init__(self, governed: Governed, tally: Tally) -> None:
+        self._governed = governed
+        self._tally = tally
+        self._given: dict[tuple[str, str], tuple[str, int]] = {}
+        self._held: dict[str, bool] = {}
+        self._seen: set[str] = set()
+
+    def moved(self, unit: str, decision: dict[str, Any]) -> str | None:
+        """Takes note of a decision; says how the unit was moved against the law of stickiness, None when it was not."""
+        self._note_holdout(unit, decision)
+        variant = HELD_OUT if decision["holdout"] else decision["variant"] if decision["assigned"] else None
+        if variant is None:
+            return None
+        policy, version = decision["policy"], decision["rule_version"]
+        before = self._given.get((unit, policy))
+        if before is None:
+            self._tally.assignments[f"{policy}/{variant}"] += 1
+        self._given[unit, policy] = (variant, version)
+        if before is None or before[0] == variant:
+            return None
+        if before[0] != HELD_OUT and version > before[1] and self._governed.may_reassign(policy, version):
+            return None
+        return f"{unit} had {before[0]} of {policy} by version {before[1]}, now {variant} by version {version}"
+
+    def seen(self, unit: str | None) -> None:
+        if unit is not None:
+            self._seen.add(unit)
+
+    def finish(self) -> None:
+        self._tally.units += len(self._seen)
+        self._tally.units_asked_for_holdout += len(self._held)
+        self._tally.held_out += sum(self._held.values())
+
+    def _note_holdout(self, unit: str, decision: dict[str, Any]) -> None:
+        for gate in decision["gates"]:
+            if gate["gate"] == "holdout" and gate["why"] not in NOT_ASKED:
+                self._held[unit] = self._held.get(unit, False) or not gate["passed"]
