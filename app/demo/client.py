@@ -1,4 +1,4 @@
-"""The other side of the decisions: a client that reads the journal as it is committed, renders the slots, and acknowledges them.
+"""The other side of the decisions: a client that reads the journal as it is committed, renders the slots and acknowledges them.
 
 Every arm by the same code, the control's empty slot too. Of the assignments some are acknowledged twice, some never, some as
 another variant than the decided one: what becomes of each is counted afterwards. Which ones is a hash of the assignment.
@@ -18,6 +18,7 @@ from app.contract.policy import Policy
 from app.contract.times import format_us, milliseconds, parse_us
 from app.contract.topics import EXPERIMENT_EXPOSURE, JOURNAL
 from app.demo.tally import Tally
+from app.latency import Latencies
 from app.settings import Settings
 
 POLL_MS = 200
@@ -47,13 +48,14 @@ class Rendered(NamedTuple):
 
 
 class Client:
-    """run() until cancelled. sent: acknowledgement records; behaved: assignments by behaviour; progress: told after every batch read."""
+    """run() until cancelled. sent: acknowledgement records; behaved: assignments by behaviour; progress: told after each batch."""
 
     def __init__(self, settings: Settings, policies: Mapping[str, Policy], tally: Tally) -> None:
         self._settings = settings
         self._policies = policies
         self._acknowledged: set[str] = set()
         self.tally = tally
+        self.latencies = Latencies()
         self.sent = 0
         self.behaved: Counter[Behaviour] = Counter()
         self.last_decided_us = 0
@@ -70,14 +72,17 @@ class Client:
                 consumer.seek(partition, 0)
             while True:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+                arrived_us = time.time_ns() // 1_000
                 for messages in batches.values():
                     for message in messages:
-                        await self._take(orjson.loads(message.value), producer)
+                        await self._take(orjson.loads(message.value), arrived_us, producer)
                 async with self.progress:
                     self.progress.notify_all()
 
-    async def _take(self, record: dict[str, Any], producer: AIOKafkaProducer) -> None:
+    async def _take(self, record: dict[str, Any], arrived_us: int, producer: AIOKafkaProducer) -> None:
         self.tally.take(record)
+        self.latencies.take_journal_body(record)
+        self.latencies.take_journal_body(record, arrived_us)
         self.last_decided_us = decided_us = parse_us(record["latency"]["decided_ts"])
         for decision in record["decisions"]:
             if self._is_shown(decision):

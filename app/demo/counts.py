@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 
 from app.contract.topics import DEADLETTER, EVENT_PREFIX, EXPERIMENT_EXPOSURE, EXPOSURES, OUTCOMES
 from app.demo.tally import Arm, Tally
+from app.latency import Latencies
 from app.settings import Settings
 from app.stream.reading import partitions_of, read_to_end
 
@@ -34,8 +35,8 @@ class Counts:
         return self.signals.total()
 
 
-async def count(settings: Settings, tally: Tally, signal_topics: list[str]) -> Counts:
-    """signal_topics: the contract's names."""
+async def count(settings: Settings, tally: Tally, latencies: Latencies, signal_topics: list[str]) -> Counts:
+    """signal_topics: the contract's names. What exposures say of latency is added to `latencies`."""
     counts = Counts()
     names = [*signal_topics, EXPERIMENT_EXPOSURE, EXPOSURES, OUTCOMES, DEADLETTER]
     partitions = await partitions_of(settings, [settings.topic(name) for name in names])
@@ -47,7 +48,10 @@ async def count(settings: Settings, tally: Tally, signal_topics: list[str]) -> C
         elif name.startswith(EVENT_PREFIX):
             counts.signals[name] += 1
         else:
-            _OUTPUTS[name](counts, orjson.loads(message.value))
+            body = orjson.loads(message.value)
+            _OUTPUTS[name](counts, body)
+            if name == EXPOSURES:
+                latencies.take_exposure_body(body)
     return counts
 
 

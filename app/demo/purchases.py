@@ -1,4 +1,4 @@
-"""The real half of the demo's input: `truelift ingest` of the purchases, as a process of its own. A short demo takes the first ones."""
+"""The real half of the input: `truelift ingest` of the purchases, a process of its own. A short demo takes the first ones."""
 
 import gzip
 from itertools import islice

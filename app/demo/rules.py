@@ -1,4 +1,4 @@
-"""The demo's governance: three persons' keys, the catalogue, six policies reviewed by a second person; and the moves of the run."""
+"""The demo's governance: the keys of three persons, the catalogue, six policies with their review, and the moves of the run."""
 
 from pathlib import Path
 from typing import Any

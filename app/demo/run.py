@@ -1,4 +1,4 @@
-"""One run: an installation, its rules, a worker, two feeds, a client and the scenes, until the journal has caught up with everything."""
+"""One run: an installation, its rules, a worker, two feeds, a client and the scenes, until the journal has caught up."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from app.demo.sessions import plan_sessions
 from app.demo.story import SCENES, Stage, play, supervise
 from app.demo.tally import Tally
 from app.errors import OperatorError
+from app.latency import Line
 from app.settings import Settings
 
 WORKER_READY_SECONDS = 60.0
@@ -43,6 +44,7 @@ class Facts:
     told: list[str]
     outage_seconds: float | None
     worker_exit: int
+    latency: list[Line]
 
 
 async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Facts:
@@ -64,7 +66,7 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
         say(f"worker ready; {plan.real_signals:,} real and {feeder.records:,} generated signals at {plan.rate:,.0f}/s")
         await _feed(stage, purchases, plan)
         worker_exit = await worker.stop()
-    counts = await count(settings, client.tally, [event_topic(name) for name in known.event_types])
+    counts = await count(settings, client.tally, client.latencies, [event_topic(name) for name in known.event_types])
     return Facts(
         plan,
         client.tally,
@@ -72,11 +74,12 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
         purchases.accepted,
         feeder.sent,
         client.sent,
-        dict(client.behaved),
+        {str(kind): count for kind, count in client.behaved.items()},
         dict(feeder.rejections),
         stage.told,
         stage.outage_seconds,
         worker_exit,
+        client.latencies.lines(),
     )
 
 

@@ -28,7 +28,7 @@ FEATURES = ("editor_opened", "export_clicked", "invite_teammate", "search_used")
 class Planned(NamedTuple):
     """One record to send (`copies` times, the same bytes). The sender adds the times.
 
-    late_ms: how long ago a trusted edge received it. ts_shift_seconds: by how much its ts is wrong. raw: bytes in place of the event.
+    late_ms: how long ago a trusted edge received it. ts_shift_seconds: by how much its ts is wrong. raw: bytes instead.
     rejection: the code with which it must come back, None for a good record.
     """
 

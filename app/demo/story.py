@@ -1,5 +1,6 @@
-"""The scenes of the run, in order: a ramp step, a pause and its end, a crash, a kill. Each begins where the feed has got to its gate
-and what it needs has been seen in the journal: conditions, no clock.
+"""The scenes of the run, in order: a ramp step, a pause and its end, a crash, a kill.
+
+Each begins when the feed is at its gate and the journal shows what it needs: conditions, no clock.
 """
 
 import asyncio
@@ -85,7 +86,8 @@ async def crash(stage: Stage) -> None:
     killed_us = time.time_ns() // 1_000
     await stage.until("the restarted worker", lambda: stage.client.last_decided_us > killed_us)
     stage.outage_seconds = time.monotonic() - killed_at
-    stage.tell(f"crash: worker killed with SIGKILL at {records:,} journal records, decisions again after {stage.outage_seconds:.1f} s")
+    back = f"decisions again after {stage.outage_seconds:.1f} s"
+    stage.tell(f"crash: worker killed with SIGKILL at {records:,} journal records, {back}")
 
 
 async def kill(stage: Stage) -> None:
