@@ -15,7 +15,8 @@ from app.settings import Settings
 
 # Transaction markers take offsets too: the last record is found by looking back in steps that grow until one has a record.
 FIRST_LOOK_BACK = 16
-FETCH_MS = 500
+# A fetch that brings nothing but transaction markers wakes nobody: the position is looked at again after this time.
+FETCH_MS = 20
 
 
 class JournalTail:

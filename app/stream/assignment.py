@@ -135,6 +135,7 @@ class Assignment(ConsumerRebalanceListener):
             for tp, offset in positions.items():
                 self._consumer.seek(tp, offset)
                 self._tasks[tp.partition].positions[tp.topic] = offset
+                self._tasks[tp.partition].offsets_recorded = False
             for partition in partitions:
                 await self._tasks[partition].start()
             self._consumer.resume(*(tp for tp in assigned if self._tasks[tp.partition].active))
@@ -160,7 +161,7 @@ class Assignment(ConsumerRebalanceListener):
         begins = await self._consumer.beginning_offsets(assigned)
         for partition in {tp.partition for tp in missing}:
             never_committed = not any(tp.partition == partition for tp in found)
-            recovered = await self._recover(partition, never_committed and partition in restore.has_changelog)
+            recovered = await self._recover(partition, never_committed and restore.has_state(partition))
             found |= {tp: recovered.get(tp.topic, begins[tp]) for tp in missing if tp.partition == partition}
         _check_retained(found, begins)
         return found, restored

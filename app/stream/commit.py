@@ -145,6 +145,7 @@ class Committer:
 
     async def _commit(self, tasks: list[PartitionTask]) -> None:
         faults = self._faults
+        faults.reach("before_begin")
         await self._producer.begin_transaction()
         changelogs = await self._produce(tasks)
         faults.reach("before_offsets")
@@ -202,8 +203,7 @@ class Committer:
         return {
             TopicPartition(topic, task.partition): OffsetAndMetadata(offset, self._transactional_id)
             for task in tasks
-            if task.inflight is not None
-            for topic, offset in task.inflight.next_offsets.items()
+            for topic, offset in task.next_offsets().items()
         }
 
     def _group_metadata(self) -> GroupMetadata:

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -102,6 +102,9 @@ class PartitionTask:
         self.processing = False  # between taking runs from the queue and being done with them
         self.stopped: str | None = None  # why this group takes no more records
         self.positions: dict[str, int] = {}
+        # Whether the group has an offset of every topic. A topic that is silent from the start gets one with the first commit:
+        # else it could not be told from one whose offset was lost, and each restart would read the journal for it.
+        self.offsets_recorded = False
         self._agents = agents
         self._again: list[Run] = []  # to be done again after a poison record, before the backlog
         self._blocked_since: float | None = None
@@ -242,10 +245,17 @@ class PartitionTask:
         """Hand the current epoch to the committer and fill a new one, which reads through it."""
         self.inflight, self.current = self.current, Epoch(len(self.stores))
 
+    def next_offsets(self) -> Mapping[str, int]:
+        """By topic, what the commit of the epoch in flight records."""
+        assert self.inflight is not None
+        moved = self.inflight.next_offsets
+        return moved if self.offsets_recorded else {**self.positions, **moved}
+
     def end_commit(self) -> None:
         """The epoch in flight has committed and the stores hold it."""
         assert self.inflight is not None
         self.positions.update(self.inflight.next_offsets)
+        self.offsets_recorded = True
         for topic, offset in self.inflight.next_offsets.items():
             self.marks.forget(topic, offset)
         self.inflight = None
