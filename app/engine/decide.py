@@ -26,7 +26,7 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
     if isinstance(seen, Repeat):
         return repeated_step(seen, signal, record, rows, policies, moment)
     user = rows.user()
-    if signal.event_name == "activation_milestone" and len(user.get("milestones", ())) >= MAX_MILESTONES:
+    if signal.event_name == "activation_milestone" and _is_full(user, signal):
         full = Rejection("too_many_milestones", f"the unit has {MAX_MILESTONES} milestones; name them by kind, not by instance")
         return rejected(record, full, policies, moment, signal)
     base_us = lateness_base_us(signal, record, policies)
@@ -75,6 +75,12 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         rows.outputs.append(outcome[1])
     rows.writes.append(seen)
     return Step((journal, *rows.outputs), tuple(rows.writes))
+
+
+def _is_full(user: Row, signal: Signal) -> bool:
+    """A unit's row is bounded: one milestone too many is rejected, a known one never."""
+    milestones = user.get("milestones", ())
+    return len(milestones) >= MAX_MILESTONES and signal.properties["name"] not in milestones
 
 
 def _set_off(signal: Signal, rows: UnitRows, policies: Policies) -> Iterator[tuple[CompiledPolicy, Row | None]]:

@@ -14,13 +14,14 @@ from app.engine.conditions import compile_condition
 
 Condition = Callable[[Mapping[str, Any]], bool]
 EVERYTHING = "*"
+RETIRED = "retired"
 
 
 class PolicyInForce(NamedTuple):
     """A policy as the log leaves it. `versions`: every body that was ever active, so that old variants keep their action."""
 
     key: str
-    state: str  # active | paused | killed
+    state: str  # active | paused | killed | retired
     rule_version: int
     phase: int  # governance sequence number of the current ramp step
     coverage_permille: int
@@ -112,7 +113,8 @@ class Policies(NamedTuple):
     catalogue: Catalogue
     limits: Limits
     budgets_ms: Mapping[str, int]  # of the signal types
-    by_key: Mapping[str, CompiledPolicy]
+    by_key: dict[str, CompiledPolicy]
+    retired: dict[str, CompiledPolicy]  # they decide nothing more; outcomes of those they assigned are still joined
     by_event: Mapping[str, tuple[CompiledPolicy, ...]]
     outcomes_by_event: Mapping[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]]
 
@@ -128,23 +130,26 @@ def compile_policies(
 
     switches: "*" or "point:<decision point>" -> killed | paused, for those that are on.
     """
-    reusable = previous.by_key if previous is not None and previous.catalogue is catalogue else {}
-    by_key: dict[str, CompiledPolicy] = {}
+    reusable = previous.by_key | previous.retired if previous is not None and previous.catalogue is catalogue else {}
+    all_keys: dict[str, CompiledPolicy] = {}
     for entry in sorted(in_force, key=lambda entry: entry.key):
         halt = _halt(entry, switches)
         known = reusable.get(entry.key)
         if known is not None and known.source == entry:
-            by_key[entry.key] = known._replace(halt=halt)
+            all_keys[entry.key] = known._replace(halt=halt)
         else:
-            by_key[entry.key] = _compile(entry, catalogue, halt)
+            all_keys[entry.key] = _compile(entry, catalogue, halt)
+    by_key = {key: policy for key, policy in all_keys.items() if policy.source.state != RETIRED}
+    retired = {key: policy for key, policy in all_keys.items() if policy.source.state == RETIRED}
     by_event: dict[str, tuple[CompiledPolicy, ...]] = {}
     outcomes: dict[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]] = {}
     for policy in by_key.values():
         by_event[policy.trigger_event] = (*by_event.get(policy.trigger_event, ()), policy)
+    for policy in all_keys.values():
         for rule in policy.outcomes:
             outcomes[rule.event] = (*outcomes.get(rule.event, ()), (policy, rule))
     budgets_ms = {name: event_type.budget_ms for name, event_type in catalogue.event_types.items()}
-    return Policies(offset, catalogue, _limits(catalogue), budgets_ms, by_key, by_event, outcomes)
+    return Policies(offset, catalogue, _limits(catalogue), budgets_ms, by_key, retired, by_event, outcomes)
 
 
 def _limits(catalogue: Catalogue) -> Limits:
@@ -178,8 +183,9 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
     body, groups = entry.body, catalogue.saved_groups
     event_type = catalogue.event_types.get(body.trigger.event)
     holdout = None
-    if body.holdout is not None:
-        named = catalogue.holdouts[body.holdout]
+    named = None if body.holdout is None else catalogue.holdouts.get(body.holdout)
+    # Only a retired policy can name a holdout that the catalogue no longer has; it asks for none.
+    if body.holdout is not None and named is not None:
         holdout = Holdout(body.holdout, named.seed, named.permille / 1000, named.hash_version)
     versions = {**entry.versions, entry.rule_version: body}
     coverage = entry.coverage_permille / 1000

@@ -7,11 +7,11 @@ Memory is bounded by what is known about policies and keys, not by the length of
 from collections import Counter
 
 from app.contract.catalogue import Catalogue
-from app.engine.policies import Policies, PolicyInForce, compile_policies
+from app.engine.policies import RETIRED, Policies, PolicyInForce, compile_policies
 from app.governance.judge import judge
 from app.governance.records import Record, RefusedError, parse
 from app.governance.signatures import GENESIS_HASH, read_public_key
-from app.governance.state import IN_FORCE, State, first_state
+from app.governance.state import IN_FORCE, PolicyLog, State, Version, first_state
 
 
 class Fold:
@@ -60,7 +60,7 @@ class Fold:
 
 
 def in_force(state: State) -> list[PolicyInForce]:
-    """The policies that the engine sees: active, paused or killed."""
+    """The policies that the engine sees: active, paused, killed; and retired ones, whose outcomes are still joined."""
     found: list[PolicyInForce] = []
     for log in state.policies.values():
         current = log.current
@@ -70,4 +70,10 @@ def in_force(state: State) -> list[PolicyInForce]:
                 log.key, current.state, current.number, log.phase, log.coverage_permille, current.policy, versions
             )
             found.append(entry)
+        elif current is None and (last := _last_active(log)) is not None:
+            found.append(PolicyInForce(log.key, RETIRED, last.number, 0, 0, last.policy, {}))
     return found
+
+
+def _last_active(log: PolicyLog) -> Version | None:
+    return max((version for version in log.versions.values() if version.activated), key=lambda v: v.number, default=None)

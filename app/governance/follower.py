@@ -22,7 +22,8 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-FETCH_WAIT_MS = 500
+# Short, since the probe for the end of the log waits behind a fetch on the same connection.
+FETCH_WAIT_MS = 100
 # A connection that answers nothing must be noticed well within the governed staleness bound (5 s).
 REQUEST_TIMEOUT_MS = 2_000
 PROBE_SECONDS = 0.5
