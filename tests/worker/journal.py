@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.contract.times import SECOND_US, parse_us
 from app.contract.topics import JOURNAL, TICKS
 from app.settings import Settings
 
@@ -20,6 +21,10 @@ class Entry(NamedTuple):
     offset: int
     arrived_at: float
     body: dict[str, Any]
+
+    @property
+    def decided_at(self) -> float:
+        return parse_us(self.body["latency"]["decided_ts"]) / SECOND_US
 
     @property
     def input(self) -> Input:
@@ -48,7 +53,11 @@ class Journal:
         self._listeners: list[Callable[[Entry], None]] = []
 
     def each(self, listener: Callable[[Entry], None]) -> None:
+        """`listener` gets every record from now on."""
         self._listeners.append(listener)
+
+    def no_longer(self, listener: Callable[[Entry], None]) -> None:
+        self._listeners.remove(listener)
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
@@ -82,13 +91,15 @@ class Journal:
 
     async def until_has(self, inputs: Iterable[Input], seconds: float = 30) -> None:
         """Until every one of `inputs` has a record."""
-        wanted = set(inputs)
+        wanted = list(inputs)
+        count = len(wanted)
 
         def reached() -> bool:
-            wanted.difference_update([source for source in wanted if source in self.count])
+            while wanted and wanted[-1] in self.count:
+                wanted.pop()
             return not wanted
 
-        await self.until(reached, seconds, f"a journal record for each of {len(wanted)} inputs")
+        await self.until(reached, seconds, f"a journal record for each of {count} inputs")
 
     def of(self, source: Input) -> Entry:
         """The only record of that input."""
@@ -113,5 +124,5 @@ class Journal:
         self.by_partition[entry.partition].append(entry)
         if entry.input[0] != TICKS:
             self.count[entry.input] += 1
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(entry)

@@ -19,7 +19,7 @@ FAULTS = "WORKER_TEST_FAULTS"
 # Of a setting that a worker process gets; the rest has its default in both.
 PASSED = (
     "broker", "governance_broker", "data_dir", "keys_dir", "app_id", "topic_prefix", "partitions", "group_instance_id",
-    "session_timeout_seconds", "drain_timeout_seconds", "broker_wait_seconds", "web_port",
+    "session_timeout_seconds", "commit_interval_ms", "drain_timeout_seconds", "broker_wait_seconds", "web_port",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ PROPERTIES = {
     "feature_used": {"name": "invite_teammate"},
     "billing_intent": {"name": "plan_compare_opened", "amount": 12.5},
 }
+MAX_REQUEST_BYTES = 4 << 20
 MALFORMED = (b"{", b"[1]", b"\xff\xfe", b'{"event_name": "page_view"}', b"")
 
 
@@ -74,7 +75,9 @@ class Traffic:
             journal.each(self._read)
 
     async def __aenter__(self) -> Self:
-        self._producer = AIOKafkaProducer(**self._settings.kafka(), acks="all", enable_idempotence=True)
+        self._producer = AIOKafkaProducer(
+            **self._settings.kafka(), acks="all", enable_idempotence=True, max_request_size=MAX_REQUEST_BYTES
+        )
         await self._producer.start()
         return self
 

@@ -1,0 +1,96 @@
+"""Workers under steady load that die again and again, and how soon their work goes on after each restart."""
+
+import asyncio
+import random
+import sys
+from collections.abc import Sequence
+from typing import Self
+
+from tests.worker.journal import Entry, Journal
+from tests.worker.process import WorkerProcess
+from tests.worker.traffic import Traffic
+
+RATE = 250
+# Between two deaths at random; a worker has made some dozen commits by then.
+ALIVE_MAX_SECONDS = 0.5
+# The commit, counted from a worker's start, at which it dies: the first ones restore and catch up, later ones are steady.
+NTH_MAX = 25
+SERVED_SECONDS = 30
+
+
+class Siege:
+    """Use as an async context manager: the load runs inside. `seconds` holds the time of each restart to its work."""
+
+    def __init__(self, traffic: Traffic, journal: Journal, workers: Sequence[WorkerProcess], seed: int) -> None:
+        self.seconds: list[float] = []
+        self.workers = workers
+        self._traffic = traffic
+        self._journal = journal
+        self._random = random.Random(seed)
+
+    async def __aenter__(self) -> Self:
+        self._load = asyncio.create_task(self._traffic.steady(RATE))
+        for worker in self.workers:
+            worker.start()
+        await self._served_since(max(worker.started_at for worker in self.workers))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._traffic.end()
+        await asyncio.gather(self._load, return_exceptions=kind is not None)
+
+    async def die_at_random(self, rounds: int) -> None:
+        """SIGKILL at any moment."""
+        for number in range(rounds):
+            worker = self.workers[number % len(self.workers)]
+            await asyncio.sleep(self._random.uniform(0, ALIVE_MAX_SECONDS))  # the moment is what is tested
+            await worker.kill()
+            await self._start_again(worker)
+
+    async def die_at(self, point: str, rounds: int, **mistakes: bool) -> None:
+        """SIGKILL to itself when a commit reaches `point`. mistakes: see FaultPlan."""
+        for number in range(rounds):
+            worker = self.workers[number % len(self.workers)]
+            await worker.kill()
+            nth = self._random.randint(1, NTH_MAX)
+            worker.start(plan={"crash_at": point, "nth": nth, **mistakes})
+            code = await worker.ended(SERVED_SECONDS)
+            assert code == -9, f"ended with {code} instead of at {point}\n{worker.log}"
+            await self._start_again(worker)
+
+    async def finish(self) -> None:
+        """All that was sent is journalled; the workers drain and end."""
+        self._traffic.end()
+        await self._load
+        await self._journal.until_has(self._traffic.sent, 60)
+        for worker in self.workers:
+            code = await worker.stop()
+            assert code == 0, f"drained with {code}\n{worker.log}"
+
+    def report(self, what: str) -> None:
+        ordered = sorted(self.seconds)
+        middle, worst = ordered[len(ordered) // 2], ordered[-1]
+        sys.stdout.write(f"{what}: {len(ordered)} restarts, work goes on after p50 {middle:.2f} s, max {worst:.2f} s\n")
+
+    async def _start_again(self, worker: WorkerProcess) -> None:
+        worker.start()
+        self.seconds.append(await self._served_since(worker.started_at))
+
+    async def _served_since(self, started_at: float) -> float:
+        """Seconds until every partition had a record that was decided after that moment."""
+        journal, arrived = self._journal, dict[int, float]()
+        partitions = self.workers[0].settings.partitions
+
+        def note(entry: Entry) -> None:
+            if entry.partition not in arrived and entry.decided_at >= started_at:
+                arrived[entry.partition] = entry.arrived_at
+
+        journal.each(note)
+        try:
+            await journal.until(lambda: len(arrived) == partitions, SERVED_SECONDS, "a record in every partition")
+        except AssertionError as error:
+            logs = "\n".join(worker.log[-2000:] for worker in self.workers)
+            raise AssertionError(f"{error}\n{logs}") from None
+        finally:
+            journal.no_longer(note)
+        return max(arrived.values()) - started_at
