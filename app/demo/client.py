@@ -48,7 +48,7 @@ class Rendered(NamedTuple):
 
 
 class Client:
-    """run() until cancelled. sent: acknowledgement records; behaved: assignments by behaviour; progress: told after each batch."""
+    """run() until cancelled. sent: acknowledgements; behaved: assignments by behaviour; progress: told after each batch."""
 
     def __init__(self, settings: Settings, policies: Mapping[str, Policy], tally: Tally) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Sends the generated sessions at their pace, and waits at gates for the scenes of the run. Owns the records' times; plans nothing."""
+"""Sends the generated sessions at their pace, and waits at gates for the scenes of the run. Plans nothing."""
 
 import asyncio
 import time

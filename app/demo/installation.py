@@ -46,7 +46,7 @@ class Installation:
         # One that is kept for the folder, so that a worker that is started again has the same.
         self._own["web_port"] = kept_ports(self.folder / "ports.json", ("web",), {})["web"]
         self.settings = Settings(**self._own)
-        if self._base.broker is None:
+        if self.embedded:
             self._broker = EmbeddedBroker(self.folder, java_home=self._base.java_home, detached=self.keep).start()
         return self
 
@@ -59,6 +59,16 @@ class Installation:
         return {
             f"TRUELIFT_{name.upper()}": "" if value is None else str(value) for name, value in self._own.items()
         }  # an empty variable counts as none
+
+    @property
+    def embedded(self) -> bool:
+        return self._base.broker is None
+
+    def exports(self) -> dict[str, str]:
+        """Beside the data folder, what a person must set to mean this installation."""
+        if self.embedded:
+            return {}
+        return {"TRUELIFT_TOPIC_PREFIX": self.settings.topic_prefix, "TRUELIFT_APP_ID": self.settings.app_id}
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -1,26 +1,26 @@
 """One run: an installation, its rules, a worker, two feeds, a client and the scenes, until the journal has caught up."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.contract.topics import TICKS, event_topic
+from app.contract.topics import TICKS
+from app.demo.audit import audit
 from app.demo.client import Client
-from app.demo.counts import Counts, count
+from app.demo.expectations import Facts
 from app.demo.feeder import Feeder
 from app.demo.installation import Installation
 from app.demo.plan import Plan
 from app.demo.process import Child
 from app.demo.purchases import Purchases
-from app.demo.rules import BORING, NUDGE, catalogue, establish, policies
+from app.demo.rules import BORING, catalogue, establish, policies
 from app.demo.sessions import plan_sessions
 from app.demo.story import SCENES, Stage, play, supervise
 from app.demo.tally import Tally
 from app.errors import OperatorError
-from app.latency import Line
 from app.settings import Settings
 
 WORKER_READY_SECONDS = 60.0
@@ -29,25 +29,8 @@ CAUGHT_UP_SECONDS = 180.0
 SEEN_KILLED = 10
 
 
-@dataclass
-class Facts:
-    """What a run leaves behind to be judged."""
-
-    plan: Plan
-    tally: Tally
-    counts: Counts
-    real: int  # signals that the ingest sent
-    generated: int  # signals that the feeder sent
-    acknowledged: int  # acknowledgements that the client sent
-    behaved: dict[str, int]  # assignments by what the client did with them
-    faults: dict[str, int]  # rejections that the feeder planned, by code
-    told: list[str]
-    outage_seconds: float | None
-    worker_exit: int
-    latency: list[Line]
-
-
 async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Facts:
+    started = time.monotonic()
     settings, known = there.settings, catalogue()
     await there.create_topics(known.event_types, known.bounds.max_record_bytes)
     say(f"{await establish(settings)} policies proposed, approved by a second person, and in force")
@@ -55,7 +38,7 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
     real_rate, generated_rate = plan.shares(sum(planned.copies for planned in sessions))
     feeder = Feeder(settings, sessions, generated_rate)
     purchases = Purchases(there, plan, real_rate)
-    client = Client(settings, policies(), Tally(NUDGE))
+    client = Client(settings, policies(), Tally())
     worker = Child("worker", ["worker"], there.environment(), there.log("worker"))
     stage = Stage(settings, client, feeder, worker, say)
     async with AsyncExitStack() as ending:
@@ -66,20 +49,23 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
         say(f"worker ready; {plan.real_signals:,} real and {feeder.records:,} generated signals at {plan.rate:,.0f}/s")
         await _feed(stage, purchases, plan)
         worker_exit = await worker.stop()
-    counts = await count(settings, client.tally, client.latencies, [event_topic(name) for name in known.event_types])
+    say("counting and replaying everything, from the topics alone")
+    found = await audit(settings, client.latencies, there.log("audit"))
     return Facts(
-        plan,
-        client.tally,
-        counts,
-        purchases.accepted,
-        feeder.sent,
-        client.sent,
-        {str(kind): count for kind, count in client.behaved.items()},
-        dict(feeder.rejections),
-        stage.told,
-        stage.outage_seconds,
-        worker_exit,
-        client.latencies.lines(),
+        plan=plan,
+        real=purchases.accepted,
+        generated=feeder.sent,
+        acknowledged=client.sent,
+        behaved={str(kind): count for kind, count in client.behaved.items()},
+        faults=feeder.rejections,
+        tally=client.tally,
+        latency=client.latencies.lines(),
+        told=stage.told,
+        outage_seconds=stage.outage_seconds,
+        worker_exit=worker_exit,
+        check=found.check,
+        replay=found.replay,
+        seconds=time.monotonic() - started,
     )
 
 
