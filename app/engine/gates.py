@@ -109,8 +109,7 @@ def existing_assignment(draft: Draft) -> str | Stop:
     existing = draft.existing
     if existing is None:
         return "none"
-    draft.assigned = True
-    draft.variant, draft.bucket = existing["variant"], existing["bucket"]
+    draft.assigned, draft.variant, draft.bucket = True, existing["variant"], existing["bucket"]
     return f"{existing['variant']} of version {existing['rule_version']}"
 
 
@@ -213,18 +212,48 @@ GATE_TABLE: tuple[tuple[str, Gate], ...] = (
 
 # What a gate that passed leaves in the journal, but for its `why` and the closing quote.
 _PASSED = tuple((f'{{"gate":"{name}","passed":true,"why":"', gate) for name, gate in GATE_TABLE)
+_FIRST, _ELIGIBILITY, _SETTLED, _LAST = _PASSED[:2], _PASSED[2:3], _PASSED[3:8], _PASSED[8:]
 
 
 def run_gates(draft: Draft) -> tuple[Stop | None, str]:
     """The stop, if any, and every gate that ran as JSON, up to and with the first that failed.
 
-    Every `why` is made of names of narrow charset and of numbers, so it needs no escaping.
+    What the first two gates and, for a unit assigned before, the gates from holdout to variant leave in the journal depends on
+    the policy snapshot and on very little else: it is remembered in the snapshot once they have passed.
     """
-    ran = ""
-    for opening, gate in _PASSED:
+    remembered, existing = draft.policy.remembered, draft.existing
+    ran: list[str] = []
+    first = (draft.cause, draft.occasion.stale)
+    if first in remembered:
+        ran.append(remembered[first])
+    else:
+        stop = _run(_FIRST, draft, ran)
+        if stop is not None:
+            return stop, ",".join(ran)
+        remembered[first] = ",".join(ran)
+    stop = _run(_ELIGIBILITY, draft, ran)
+    if stop is None:
+        settled = None if existing is None else (existing["rule_version"], existing["variant"])
+        if settled in remembered:
+            existing_assignment(draft)
+            ran.append(remembered[settled])
+        else:
+            start = len(ran)
+            stop = _run(_SETTLED, draft, ran)
+            if stop is None and settled is not None:
+                remembered[settled] = ",".join(ran[start:])
+    if stop is None:
+        stop = _run(_LAST, draft, ran)
+    return stop, ",".join(ran)
+
+
+def _run(gates: tuple[tuple[str, Gate], ...], draft: Draft, ran: list[str]) -> Stop | None:
+    """Every `why` is made of names of narrow charset and of numbers, so it needs no escaping."""
+    for opening, gate in gates:
         found = gate(draft)
         if found.__class__ is not str:
             assert isinstance(found, Stop)
-            return found, f'{ran}{opening.replace("true", "false")}{found.why}"}}'
-        ran += f'{opening}{found}"}},'
-    return None, ran[:-1]
+            ran.append(f'{opening.replace("true", "false")}{found.why}"}}')
+            return found
+        ran.append(f'{opening}{found}"}}')
+    return None

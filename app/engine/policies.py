@@ -92,6 +92,8 @@ class CompiledPolicy(NamedTuple):
     owner: str
     rollback_flag: str
     head_json: str  # the fields that every decision of this policy shares
+    # Texts of gates that passed, kept for the next decision: a cache of pure results, as large as versions times variants.
+    remembered: dict[tuple[Any, Any] | None, str]
     source: PolicyInForce
 
 
@@ -136,7 +138,7 @@ def compile_policies(
         halt = _halt(entry, switches)
         known = reusable.get(entry.key)
         if known is not None and known.source == entry:
-            all_keys[entry.key] = known._replace(halt=halt)
+            all_keys[entry.key] = known._replace(halt=halt, remembered={})
         else:
             all_keys[entry.key] = _compile(entry, catalogue, halt)
     by_key = {key: policy for key, policy in all_keys.items() if policy.source.state != RETIRED}
@@ -224,6 +226,7 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
         rollback_flag=body.rollback_flag,
         head_json=f'"decision_point":"{body.trigger.decision_point}","policy":"{entry.key}",'
         f'"kind":"{body.kind}","mode":"{body.mode}",',
+        remembered={},
         source=entry,
     )
 
