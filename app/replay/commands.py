@@ -1,6 +1,7 @@
 """`truelift replay verify|what-if|explain`."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,12 +40,13 @@ def verify_command(
     partition: Partition = None,
     user: User = None,
     state: State = "memory",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Partitions at a time; default one a processor.")] = None,
     json: Json = False,
 ) -> None:
     """Compare every byte of journal, exposures, outcomes and dead letters with a replay. Exit code 1 on any difference."""
     selection = Selection(read_bound(start), read_bound(to), partition, user)
     with _progress(shown=not json) as on_progress:
-        found = asyncio.run(verify(Settings(), selection, state, on_progress))
+        found = asyncio.run(verify(Settings(), selection, state, on_progress, jobs or os.cpu_count() or 1))
     if json:
         typer.echo(orjson.dumps(found.as_json(), default=repr).decode())
     else:

@@ -71,6 +71,18 @@ class VerifyReport:
         if len(self.shown) < SHOWN_FINDINGS:
             self.shown.append(finding)
 
+    def add(self, part: "VerifyReport") -> None:
+        """The report of other partitions, added to this one."""
+        self.records += part.records
+        self.compared += part.compared
+        self.identical += part.identical
+        self.outputs_compared += part.outputs_compared
+        self.outputs_identical += part.outputs_identical
+        self.waiting += part.waiting
+        self.counts += part.counts
+        self.shown = (self.shown + part.shown)[:SHOWN_FINDINGS]
+        self.partitions += part.partitions
+
     def as_json(self) -> dict[str, Any]:
         return {
             "schema": "truelift.verify_report/1",

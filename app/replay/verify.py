@@ -4,8 +4,11 @@ Reads the journal of each partition in order, folds governance to each record's 
 the partition's beginning. Refuses to call identical what it could not reach, or what another engine wrote.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import NamedTuple
 
 from app.contract.times import SECOND_US, format_us
@@ -56,10 +59,48 @@ async def verify(
     selection: Selection = EVERYTHING,
     state: StateKind = "memory",
     progress: Progress = lambda *_: None,
+    jobs: int = 1,
 ) -> VerifyReport:
-    """Partitions one after the other: each needs its own state, and memory for one at a time."""
+    """Partitions one after the other, each with a state of its own; with `jobs`, so many at a time in own processes."""
     report, started = VerifyReport(), time.monotonic()
     chosen = await choose(settings, selection)
+    if jobs > 1 and len(chosen.partitions) > 1:
+        await _verify_in_processes(settings, selection, state, progress, jobs, chosen, report)
+    else:
+        await _verify_here(settings, selection, state, progress, chosen, report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+async def _verify_in_processes(
+    settings: Settings,
+    selection: Selection,
+    state: StateKind,
+    progress: Progress,
+    jobs: int,
+    chosen: Chosen,
+    report: VerifyReport,
+) -> None:
+    """A partition shares nothing with another but the governance log, which each process folds for itself."""
+    loop = asyncio.get_running_loop()
+    # Spawned, not forked: this process has a running loop and threads of RocksDB.
+    with ProcessPoolExecutor(min(jobs, len(chosen.partitions)), get_context("spawn")) as pool:
+        parts = [
+            loop.run_in_executor(pool, _verify_partition, settings, selection._replace(partition=partition), state)
+            for partition in chosen.partitions
+        ]
+        for partition, part in zip(chosen.partitions, parts, strict=True):
+            report.add(await part)
+            progress(partition, 1, 1)
+
+
+def _verify_partition(settings: Settings, selection: Selection, state: StateKind) -> VerifyReport:
+    return asyncio.run(verify(settings, selection, state))
+
+
+async def _verify_here(
+    settings: Settings, selection: Selection, state: StateKind, progress: Progress, chosen: Chosen, report: VerifyReport
+) -> None:
     async with GovernanceSteps(settings) as governance:
         for partition in chosen.partitions:
             report.partitions.append(partition)
@@ -67,8 +108,6 @@ async def verify(
                 check = PartitionCheck(partition, selection, Stepper(rows), governance, report)
                 async with PartitionHistory(settings, partition, chosen.topics, check.missing_input) as history:
                     await check.run(history, progress)
-    report.seconds = time.monotonic() - started
-    return report
 
 
 class PartitionCheck:

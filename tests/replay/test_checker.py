@@ -124,15 +124,14 @@ async def test_a_rerolled_user_is_found(published: Publish, world: World) -> Non
 
 async def test_a_held_out_user_that_is_assigned_later_is_rerolled(published: Publish, world: World) -> None:
     def change(body: dict[str, Any]) -> None:
-        for decision in body["decisions"]:
-            if decision["holdout"]:
-                decision |= {"holdout": False, "assigned": True, "variant": "A"}
+        decision = next(decision for decision in body["decisions"] if decision["holdout"])
+        decision |= {"holdout": False, "assigned": True, "variant": "A"}
 
     held = [
         (partition, i)
         for partition in range(PARTITIONS)
         for i, stored in enumerate(world.journal(partition))
-        if stored.value.count(b'"holdout":true') == 1
+        if b'"holdout":true' in stored.value
     ]
     partition, at = held[-1]
     rewrite(world, at, change, partition)
