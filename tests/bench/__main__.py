@@ -1,0 +1,72 @@
+"""`python -m tests.bench [engine] [throughput] [latency]`: runs what is named (all by default), prints a table, writes JSON."""
+
+import asyncio
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from app.stream.broker import EmbeddedBroker
+from tests.bench import engine, latency, throughput
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("engine", "throughput", "latency")
+
+
+def main(parts: list[str]) -> None:
+    console = Console()
+    found: dict[str, Any] = {"python": platform.python_version()}
+    if "engine" in parts:
+        found["engine"] = _engine(console)
+    if {"throughput", "latency"} & set(parts):
+        with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder)) as broker:
+            if "throughput" in parts:
+                found["throughput"] = asyncio.run(_throughput(console, broker.address, Path(folder)))
+            if "latency" in parts:
+                found["latency"] = asyncio.run(_latency(console, broker.address, Path(folder)))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "bench.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _engine(console: Console) -> dict[str, float]:
+    result = engine.measure()
+    table = Table("engine alone, 4 policies triggered", "decisions/s", title="Engine beside growthbook")
+    table.add_row("truelift, full record", f"{result.ours:,.0f}")
+    table.add_row("growthbook package", f"{result.growthbook:,.0f}")
+    table.add_row("ratio (wanted >= 2)", f"{result.ours / result.growthbook:.2f}")
+    console.print(table)
+    return result._asdict()
+
+
+async def _throughput(console: Console, broker: str, folder: Path) -> list[dict[str, Any]]:
+    table = Table("case, 20 policies active", "worker/s", "wanted/s", "bare loop/s", "share", title="Throughput of one worker")
+    rows = []
+    for case in throughput.CASES:
+        result = await throughput.measure(broker, folder, case)
+        share = result.worker / result.bare
+        table.add_row(case.name, f"{result.worker:,.0f}", f"{case.wanted:,}", f"{result.bare:,.0f}", f"{share:.0%}")
+        rows.append({**case._asdict(), "worker": result.worker, "bare": result.bare})
+    console.print(table)
+    return rows
+
+
+async def _latency(console: Console, broker: str, folder: Path) -> list[dict[str, Any]]:
+    table = Table(
+        "signals/s", "records", "p50 ms", "p99 ms", "max ms", title="Appended -> visible, 8 partitions, read_committed"
+    )
+    rows = []
+    for rate in latency.RATES:
+        result = await latency.measure(broker, folder, rate)
+        table.add_row(*(f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in result))
+        rows.append(result._asdict())
+    console.print(table)
+    return rows
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(PARTS))

@@ -1,0 +1,6 @@
+"""`truelift worker` as a module, for a child process of the benchmark."""
+
+from agents.commands import worker
+
+if __name__ == "__main__":
+    worker(log_level="error")

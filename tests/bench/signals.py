@@ -1,0 +1,76 @@
+"""The load: full page-view envelopes, keyed and partitioned as producers do."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from app.settings import Settings
+
+TOPIC = "events.page_view"
+
+
+def envelope(user: str) -> bytes:
+    """A signal of now."""
+    return orjson.dumps(
+        {
+            "event_name": "page_view",
+            "event_id": str(uuid.uuid4()),
+            "user_id": user,
+            "session_id": f"s-{user}",
+            "ts": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "properties": {"title": "Onboarding"},
+            "context": {"route": "/app/onboarding", "device": "web", "locale": "en-US"},
+            "org": "acme",
+            "pricing_model": "Fixed weekly rate",
+        }
+    )
+
+
+def signals(count: int, users: int) -> Iterator[tuple[str, bytes]]:
+    for number in range(count):
+        user = f"u-{number % users}"
+        yield user, envelope(user)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+async def preload(settings: Settings, count: int, users: int) -> None:
+    """`count` signals of `users` users, in batches for each partition."""
+    producer = AIOKafkaProducer(**settings.kafka(), linger_ms=20, max_batch_size=500_000)
+    await producer.start()
+    cache: dict[str, int] = {}
+    try:
+        for user, value in signals(count, users):
+            if user not in cache:
+                cache[user] = partition_of(user, settings.partitions)
+            await producer.send(settings.topic(TOPIC), key=user.encode(), value=value, partition=cache[user])
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def send_paced(settings: Settings, rate: int, seconds: float, users: int) -> int:
+    """Signals at an even `rate` a second; returns how many were sent."""
+    producer = AIOKafkaProducer(**settings.kafka(), linger_ms=0)
+    await producer.start()
+    sent, began = 0, time.monotonic()
+    try:
+        while (elapsed := time.monotonic() - began) < seconds:
+            while sent < elapsed * rate:
+                user = f"u-{sent % users}"
+                partition = partition_of(user, settings.partitions)
+                await producer.send(settings.topic(TOPIC), key=user.encode(), value=envelope(user), partition=partition)
+                sent += 1
+            await asyncio.sleep(0.001)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    return sent
