@@ -62,15 +62,15 @@ def _add_verdict(tree: Tree, explanation: Explanation) -> None:
 
 
 def listing(places: list[Place]) -> Table:
-    table = Table()
-    for name in ("#", "decided", "input", "status", "policy", "reason", "variant", "decision"):
-        table.add_column(name)
+    """Numbered for the choice: ids would not fit a line, and a cut id is none."""
+    table = Table(box=None)
+    for name in ("#", "decided", "status", "policy", "reason", "variant"):
+        table.add_column(name, overflow="fold")
     for number, (_, journalled) in enumerate(places, 1):
         decided = journalled.body["latency"]["decided_ts"]
-        named = f"{journalled.topic}@{journalled.input_offset}"
-        rows = [(d["policy"], d["reason"], str(d["variant"]), d["decision_id"]) for d in journalled.body["decisions"]]
-        for row in rows or [("", "", "", "")]:
-            table.add_row(str(number), decided, escape(named), journalled.status, *row)
+        rows = [(d["policy"], d["reason"], str(d["variant"])) for d in journalled.body["decisions"]]
+        for row in rows or [("", "", "")]:
+            table.add_row(str(number), decided, journalled.status, *row)
     return table
 
 
