@@ -56,10 +56,14 @@ class JournalTail:
     @asynccontextmanager
     async def _consumer(self, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
         journal = TopicPartition(self._settings.topic(JOURNAL), partition)
-        consumer = AIOKafkaConsumer(**self._settings.kafka(), isolation_level="read_committed", enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            **self._settings.kafka(),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_MS,
+        )
         await consumer.start()
         try:
-            consumer.assign([journal])
             yield consumer, journal
         finally:
             await consumer.stop()
@@ -73,6 +77,8 @@ async def _bounds(consumer: AIOKafkaConsumer, journal: TopicPartition) -> tuple[
 
 async def _records(consumer: AIOKafkaConsumer, journal: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
     """Journal records with start <= offset < end. Ends by position: the last offsets may be transaction markers."""
+    # Nothing is awaited between the two: a partition without a position makes aiokafka look for one, and fetch from there.
+    consumer.assign([journal])
     consumer.seek(journal, start)
     while await consumer.position(journal) < end:
         for message in (await consumer.getmany(journal, timeout_ms=FETCH_MS)).get(journal, ()):
