@@ -1,4 +1,4 @@
-"""What a run must show, as a table: each expectation holds or says in words what is wrong. All are asked, none stops another."""
+"""What a run must show, as a table: each expectation holds or says in words what is wrong. All are asked, in this order."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

@@ -74,15 +74,14 @@ def _arms(facts: Facts) -> Table:
 
 
 def _latency(lines: list[Line]) -> Table:
-    """By event type: p50, p99 and the share within budget, of three spans."""
+    """By event type: p50, p99 and the share within budget, of three spans that begin at the signal."""
     spans = (DECIDED, VISIBLE, TOTAL)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("latency, ms", no_wrap=True)
-    table.add_column("budget", justify="right")
-    for span in spans:
-        table.add_column(span.replace("signal to ", "→ ") + " p50", justify="right", no_wrap=True)
-        table.add_column("p99", justify="right")
-        table.add_column("within", justify="right")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("ms from the signal", no_wrap=True)
+    table.add_column("budget", justify="right", no_wrap=True)
+    for title in ("decided p50", "visible p50", "rendered p50"):
+        for name in (title, "p99", "within"):
+            table.add_column(name, justify="right", no_wrap=True)
     by_name = {(line.span, line.name): line for line in lines if line.by == "event"}
     for name in sorted({name for _, name in by_name}):
         of_name = [by_name.get((span, name)) for span in spans]
@@ -96,7 +95,11 @@ def _figures(line: Line | None) -> tuple[str, str, str]:
     if line is None:
         return "", "", ""
     within = "" if line.within_budget is None else f"{line.within_budget:.1%}"
-    return f"{line.p50_ms:,.1f}", f"{line.p99_ms:,.1f}", within
+    return _ms(line.p50_ms), _ms(line.p99_ms), within
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def _verdict(facts: Facts, failures: list[str], console: Console) -> None:
@@ -108,7 +111,7 @@ def _verdict(facts: Facts, failures: list[str], console: Console) -> None:
     )
     colour = "green" if replay.all_identical else "red"
     identical = f"{replay.identical:,} of {replay.compared:,} journal records"
-    outputs = f"{replay.outputs_identical:,} of {replay.outputs_compared:,} exposures, outcomes and dead letters"
+    outputs = f"{replay.outputs_identical:,} of {replay.outputs_compared:,} outputs"
     console.print(
         f"[bold {colour}]replay verify: {'all identical' if replay.all_identical else 'NOT identical'}[/bold {colour}]  "
         f"{identical}, {outputs}, {replay.seconds:.0f} s"
