@@ -5,7 +5,8 @@ One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine ->
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from agents import (
@@ -24,8 +25,8 @@ from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL, OUTCOMES, TICKS
 from app.engine.values import TABLES
 from app.governance.follower import GovernanceFollower
 from app.governance.keys import root_public_key
-from app.governance.log import fold_all
 from app.settings import Settings
+from app.stream import exits
 from app.stream.config import StreamSettings
 from app.stream.face.app import App
 from app.stream.face.stream import Message
@@ -44,14 +45,13 @@ OUTPUTS = (JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER)
 
 
 class TrueliftApp(App):
-    """The app of a worker. `serving` is what its agents call; `governance` is started before the first record."""
+    """The app of a worker. `serving` is what its agents call, `governance` the view that it decides by."""
 
-    def __init__(self, settings: Settings, event_types: Collection[str], **changes: Any) -> None:
-        """event_types: the catalogue's at this start; a type that is added later is served after the next restart."""
+    def __init__(self, settings: Settings, governance: GovernanceFollower, **changes: Any) -> None:
+        """governance: started. The types of its catalogue are served; one that comes later is served after a renewal."""
         self.truelift = settings
-        self.event_types = frozenset(event_types)
-        self.governance = GovernanceFollower(settings, root_public_key(settings))
-        self._governance_start: asyncio.Task[None] | None = None
+        self.governance = governance
+        self.event_types = frozenset(governance.policies.catalogue.event_types)
         self._journal = JournalTail(settings)
         super().__init__(
             settings.app_id,
@@ -60,6 +60,7 @@ class TrueliftApp(App):
             before_assigned=self._before_assigned,
             recover_offsets=self._journal.next_offsets,
         )
+        governance.on_failure = partial(exits.die, "the governance log cannot be followed")
         self._declare()
 
     def _declare(self) -> None:
@@ -87,11 +88,8 @@ class TrueliftApp(App):
 
     async def _before_assigned(self, partitions: set[int]) -> None:
         """The log is read to its end, and at least as far as each partition's journal has been decided by."""
-        if self._governance_start is None:
-            self._governance_start = asyncio.create_task(self.governance.start())
-        await self._governance_start
-        for partition in sorted(partitions):
-            await self.governance.reach(await self._journal.last_governance_offset(partition))
+        offsets = await asyncio.gather(*(self._journal.last_governance_offset(partition) for partition in partitions))
+        await self.governance.catch_up(max(offsets))
 
     async def on_stop(self) -> None:
         await super().on_stop()
@@ -99,10 +97,12 @@ class TrueliftApp(App):
 
 
 async def build(settings: Settings, **changes: Any) -> TrueliftApp:
-    """The app for the catalogue as it stands now. OperatorError when the log cannot be read."""
-    catalogue = (await fold_all(settings)).catalogue
-    bounds = {"poison_limit": catalogue.bounds.poison_limit, "poison_window_seconds": catalogue.bounds.poison_window_seconds}
-    return TrueliftApp(settings, catalogue.event_types, **bounds | changes)
+    """The app for the catalogue as it stands now, its governance log read to the end. OperatorError when it cannot be read."""
+    governance = GovernanceFollower(settings, root_public_key(settings))
+    await governance.start()
+    bounds = governance.policies.catalogue.bounds
+    poison = {"poison_limit": bounds.poison_limit, "poison_window_seconds": bounds.poison_window_seconds}
+    return TrueliftApp(settings, governance, **poison | changes)
 
 
 def missing_types(app: TrueliftApp) -> set[str]:

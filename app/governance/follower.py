@@ -41,10 +41,12 @@ class GovernanceFollower:
         self._consumer: AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Condition()
+        self._ask = asyncio.Event()  # somebody waits for the end of the log: do not sit out the pause between two probes
         self._fresh_at = float("-inf")
         self._unread_end: tuple[int, float] | None = None  # (end of the log, when it was the end)
         self.policies: Policies = self._fold.policies()
         self.on_change: list[Callable[[Policies], None]] = []
+        self.on_failure: Callable[[BaseException], None] = _say
 
     async def start(self) -> None:
         """Connects and reads the log to its end. OperatorError when there is no such topic or no answer."""
@@ -58,19 +60,35 @@ class GovernanceFollower:
             retry_backoff_ms=50,
             metadata_max_age_ms=5_000,
         )
-        await consumer.start()
-        if not await self._topic_is_there(consumer):
-            raise OperatorError(f"missing topic {self._partition.topic}", "Create it with `truelift topics init`")
+        try:
+            await consumer.start()
+            await self._check_topic(consumer)
+        except KafkaError as error:
+            await consumer.stop()
+            address = self._settings.governance_kafka()["bootstrap_servers"]
+            what = f"no answer about {self._partition.topic} from the broker at {address} ({type(error).__name__} {error})"
+            raise OperatorError(what, "Start it, or correct TRUELIFT_BROKER or TRUELIFT_GOVERNANCE_BROKER") from error
+        except OperatorError:
+            await consumer.stop()
+            raise
         consumer.assign([self._partition])
         consumer.seek(self._partition, 0)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._probe())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         async with self._progress:
             await self._until(lambda: self._fresh_at > float("-inf"), "its end")
 
-    async def reach(self, offset: int) -> None:
-        """Waits until the log is read up to `offset`: a partition's journal never goes back behind what it was decided by."""
+    async def catch_up(self, offset: int) -> None:
+        """Reads the log to its end of now, at least up to `offset`: a journal never goes back behind what it was decided by.
+
+        Where the end is not to be had for so long that the view has gone stale, returns with the stale view.
+        """
+        asked_at = monotonic()
+        self._ask.set()
         async with self._progress:
             await self._until(lambda: self.policies.offset >= offset, f"offset {offset}")
+            await self._until(lambda: self._fresh_at >= asked_at or self.stale(), "its end")
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -95,8 +113,14 @@ class GovernanceFollower:
         """The error that ended the reading of the log, if any: the worker must not go on without."""
         return next((task.exception() for task in self._tasks if task.done() and not task.cancelled()), None)
 
-    async def _topic_is_there(self, consumer: AIOKafkaConsumer) -> bool:
-        return self._partition.topic in await consumer.topics()
+    async def _check_topic(self, consumer: AIOKafkaConsumer) -> None:
+        if self._partition.topic not in await consumer.topics():
+            raise OperatorError(f"missing topic {self._partition.topic}", "Create it with `truelift topics init`")
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.on_failure(error)
 
     async def _until(self, reached: Callable[[], bool], what: str) -> None:
         try:
@@ -138,7 +162,9 @@ class GovernanceFollower:
                 await self._note((ends[self._partition], asked_at))
             except (KafkaError, TimeoutError) as error:
                 log.warning("no answer from the governance partition for %.1f s: %r", self.age_seconds(), error)
-            await asyncio.sleep(PROBE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ask.wait(), PROBE_SECONDS)
+            self._ask.clear()
 
     async def _note(self, end: tuple[int, float] | None) -> None:
         """Fresh as of `end`'s moment once everything before it was read; until then it is kept for the reader to reach."""
@@ -153,3 +179,7 @@ class GovernanceFollower:
             elif self._unread_end is None:
                 self._unread_end = end
             self._progress.notify_all()
+
+
+def _say(error: BaseException) -> None:
+    log.critical("the governance log is not followed any more", exc_info=error)
