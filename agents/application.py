@@ -79,6 +79,19 @@ class TrueliftApp(App):
         async def append_ticks() -> None:
             await ticks.append_ticks(self, clock)
 
+    def more_status(self) -> dict[str, Any]:
+        """On the status page: the governance log as this worker sees it, with what it ignored, counted by code."""
+        governance = self.governance
+        return {
+            "governance": {
+                "offset": governance.policies.offset,
+                "age_seconds": round(governance.age_seconds(), 3),
+                "stale": governance.stale(),
+                "ignored": governance.refused(),
+            },
+            "unserved_event_types": sorted(missing_types(self)),
+        }
+
     def _view(self) -> View:
         governance = self.governance
         return View(governance.policies, governance.stale())

@@ -11,7 +11,8 @@ from faust.web import Request, Response, View
 def add_status_page(app: Any) -> None:
     @app.page("/status")  # type: ignore[untyped-decorator]
     async def status(self: View, request: Request) -> Response:
-        report = worker_status(app)
+        # more_status: what an app adds of its own
+        report = worker_status(app) | getattr(app, "more_status", dict)()
         return self.json(report, status=200 if report["healthy"] else 503)
 
 
