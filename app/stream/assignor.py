@@ -64,7 +64,7 @@ def share(count: int, members: list[str], owned: Mapping[str, Iterable[int]]) ->
     free = set(range(count))
     groups: dict[str, list[int]] = {member: [] for member in members}
     for member in members:
-        keep = [group for group in sorted(owned.get(member, ())) if group in free][: least + 1]
+        keep = [group for group in sorted(set(owned.get(member, ()))) if group in free][: least + 1]
         if len(keep) > least:
             # A share of least + 1 while there are any left.
             keep, more = (keep, more - 1) if more > 0 else (keep[:least], more)

@@ -132,6 +132,7 @@ class Committer:
     async def _guarded(self, tasks: list[PartitionTask]) -> None:
         began = time.monotonic()
         with exits.ends_process("the commit failed"):
+            self._faults.reach("before_begin")
             try:
                 async with asyncio.timeout(self._deadline_seconds):
                     await self._commit(tasks)
@@ -145,7 +146,6 @@ class Committer:
 
     async def _commit(self, tasks: list[PartitionTask]) -> None:
         faults = self._faults
-        faults.reach("before_begin")
         await self._producer.begin_transaction()
         changelogs = await self._produce(tasks)
         faults.reach("before_offsets")

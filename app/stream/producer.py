@@ -225,11 +225,14 @@ class _Produce(base.SendProduceReqHandler):
             return request
         return wire.ProduceRequest12(request._transactional_id, request._required_acks, request._timeout, request._topics)
 
-    def _can_retry(self, error: Any, batch: Any) -> bool:
-        if error.errno == wire.CONCURRENT_TRANSACTIONS:  # the last transaction's markers are still being written
-            self._default_backoff = CONCURRENT_BACKOFF_SECONDS
-            return True
-        return bool(super()._can_retry(error, batch))
+    def handle_response(self, response: Any) -> Any:
+        """Batches that came while the last transaction's markers are still being written go again; the rest is aiokafka's."""
+        for topic, partitions in response.topics:
+            for partition in [entry for entry in partitions if entry[1] == wire.CONCURRENT_TRANSACTIONS]:
+                partitions.remove(partition)
+                self._to_reenqueue.append(self._batches[TopicPartition(topic, partition[0])])
+                self._default_backoff = CONCURRENT_BACKOFF_SECONDS
+        return super().handle_response(response)
 
 
 def _raise_if_fenced(code: int) -> None:

@@ -41,7 +41,6 @@ class Restore:
         self._stores = stores
         self._metrics = metrics
         self._when_stuck = when_stuck
-        self.has_changelog: set[int] = set()  # partitions with at least one changelog record
 
     async def run(self) -> int:
         """The number of records restored."""
@@ -63,6 +62,10 @@ class Restore:
         self._metrics.restored_records += restored
         self._metrics.restore_seconds = time.monotonic() - began
         return restored
+
+    def has_state(self, partition: int) -> bool:
+        """Whether a committed row ever came to this partition. (A changelog that is not empty may hold aborted ones alone.)"""
+        return any(store.changelog_offset != NO_OFFSET for tp, store in self._stores.items() if tp.partition == partition)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> int:
         partitions = list(self._stores)
@@ -100,8 +103,6 @@ class Restore:
         """Set every position; the partitions that have something to read."""
         todo = []
         for tp, store in self._stores.items():
-            if ends[tp] > begins[tp]:
-                self.has_changelog.add(tp.partition)
             if store.changelog_offset >= ends[tp]:
                 log.warning(
                     "the store %s is ahead of its changelog (%d, end %d): rebuilding",

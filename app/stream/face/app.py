@@ -33,6 +33,10 @@ RecoverOffsets = Callable[[int], Awaitable[Mapping[str, int]]]
 
 
 class _Boot(BootStrategy):
+    def server(self) -> Iterable[Any]:
+        # The engine room first: it names what is missing, where Faust's producer would say "unable to bootstrap".
+        return self._chain(self.sensors(), self.kafka_consumer(), self.kafka_producer(), self.web_server())
+
     def kafka_consumer(self) -> Iterable[Any]:
         return [self.app.engine_room]  # type: ignore[attr-defined]
 
