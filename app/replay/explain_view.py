@@ -11,6 +11,7 @@ from app.governance.records import Record
 from app.replay.explain import Explanation, Place
 
 SHOWN_CHARS = 160
+TO_THE_SECOND = len("2026-11-22T10:15:30")
 
 
 def tree_of(explanation: Explanation) -> Tree:
@@ -67,7 +68,7 @@ def listing(places: list[Place]) -> Table:
     for name in ("#", "decided", "status", "policy", "reason", "variant"):
         table.add_column(name, overflow="fold")
     for number, (_, journalled) in enumerate(places, 1):
-        decided = journalled.body["latency"]["decided_ts"]
+        decided = journalled.body["latency"]["decided_ts"][:TO_THE_SECOND]
         rows = [(d["policy"], d["reason"], str(d["variant"])) for d in journalled.body["decisions"]]
         for row in rows or [("", "", "")]:
             table.add_row(str(number), decided, journalled.status, *row)

@@ -81,7 +81,7 @@ async def test_explain_and_latency_answer_in_json(
     assert explained.exit_code == 0, explained.output
     assert orjson.loads(explained.stdout)["reproduced"] is True
     listed = await truelift(settings, "replay", "explain", "--user", body["unit"])
-    assert body["latency"]["decided_ts"] in listed.stdout
+    assert body["latency"]["decided_ts"][:19] in listed.stdout
     assert "onboarding_nudge_v1" in listed.stdout
     measured = await truelift(settings, "latency", "--json")
     assert orjson.loads(measured.stdout)["visible"].startswith("not measured")
