@@ -8,7 +8,7 @@ from app.engine.gates import DUE, Occasion
 from app.engine.policies import Policies
 from app.engine.record import ids_field, journal_output
 from app.engine.repeats import expires_us
-from app.engine.rows import Row, decode, seen_before, timers_until
+from app.engine.rows import DAY_US, Row, decode, seen_before, timers_until
 from app.engine.unit import UnitRows
 from app.engine.values import SEEN, InputRecord, Moment, State, Step, Write
 
@@ -70,7 +70,12 @@ def _fire_one(timer: Row, record: InputRecord, state: State, policies: Policies,
 
 
 def _expired_ids(record: InputRecord, state: State, policies: Policies) -> tuple[Write, ...]:
-    """Ids whose window is over, oldest day first. Deleting them changes no decision: find_seen asks the time itself."""
+    """Ids whose window is over for a day, oldest first. Deleting them changes no decision: look_up asks the time itself.
+
+    The day is for a topic that lags: its records ask for ids by their own append time, and a tick that fires nothing has no
+    journal record by which a replay could tell what had been deleted.
+    """
     limit = policies.catalogue.bounds.seen_expired_per_tick
-    rows = state.seen.scan(*seen_before(record.appended_us - policies.limits.dedup_window_us), limit)
-    return tuple(Write(SEEN, key, None) for key, row in rows if expires_us(row) <= record.appended_us)
+    over_us = record.appended_us - DAY_US
+    rows = state.seen.scan(*seen_before(over_us - policies.limits.dedup_window_us), limit)
+    return tuple(Write(SEEN, key, None) for key, row in rows if expires_us(row) <= over_us)
