@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.checker.check import check
 from app.engine.values import TABLES
 from app.replay.governance import GovernanceSteps
 from app.replay.history import PartitionHistory
@@ -35,19 +36,20 @@ class Audit:
     governance_back: int = 0
     wrong_rows: list[str] = field(default_factory=list)
     verify: VerifyReport = field(default_factory=VerifyReport)
+    checked: dict[str, Any] = field(default_factory=dict)  # what the independent checker says
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def clean(self) -> bool:
         damage = self.lost or self.duplicated or self.rerolled or self.governance_back or self.wrong_rows
-        return not damage and self.verify.all_identical
+        return not damage and self.verify.all_identical and bool(self.checked["clean"])
 
     def __str__(self) -> str:
         return (
             f"lost {self.lost[:3]} ({len(self.lost)}), duplicated {self.duplicated[:3]} ({len(self.duplicated)}), "
             f"rerolled {self.rerolled[:3]}, governance_back {self.governance_back}, wrong rows {self.wrong_rows[:3]} "
-            f"({len(self.wrong_rows)}), verify {self.verify.as_json()}"
+            f"({len(self.wrong_rows)}), verify {self.verify.as_json()}, checker {self.checked}"
         )
 
 
@@ -65,6 +67,8 @@ async def audit(settings: Settings, journal: Journal, sent: set[Input], director
         for place, rows, is_current in stores(directory, await _ends(settings)):
             if is_current:  # a store that another worker has taken over lies behind, as it may
                 found.wrong_rows += _differences(f"{place}: store and changelog", rows, logged.get(place, {}))
+    report = await check(settings)
+    found.checked = report.as_json() | {"clean": report.clean}
     return found
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     # Expected at each transaction that follows another closely, and repeated within milliseconds.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     try:
-        run_worker(Settings(), "warning", **plan)
+        run_worker(Settings(), os.environ.get("WLOG", "warning"), **plan)
     except TrueliftError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

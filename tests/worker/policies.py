@@ -10,16 +10,22 @@ from app.contract.policy import Action
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "onboarding_nudge_v1.yaml"
 NUDGE, TIPS, LATER, SWAP, HERO = "onboarding_nudge_v1", "tips", "tips_later", "swap", "hero"
+BUDGET_MS = 60_000
 POINTS = ("tips.next", "errors.swap", "hero.variant")
 
 
 def catalogue(**changes: Any) -> Catalogue:
-    """The product's, with the decision points of these tests."""
+    """The product's, with the decision points of these tests and time enough to treat on a busy machine."""
     points = {
         name: DecisionPoint(owner="growth", default_action=Action(kind="render", slot=name, component="none"))
         for name in POINTS
     }
-    return DEFAULT_CATALOGUE.model_copy(update={"decision_points": DEFAULT_CATALOGUE.decision_points | points} | changes)
+    types = {
+        name: event_type.model_copy(update={"budget_ms": BUDGET_MS})
+        for name, event_type in DEFAULT_CATALOGUE.event_types.items()
+    }
+    update = {"event_types": types, "decision_points": DEFAULT_CATALOGUE.decision_points | points}
+    return DEFAULT_CATALOGUE.model_copy(update=update | changes)
 
 
 def nudge(**changes: Any) -> dict[str, Any]:
