@@ -126,7 +126,10 @@ class Latencies:
         return [_line(key, self._spreads[key]) for key in order]
 
     def _add(self, span: str, by: str, name: str, ms: float, budget_ms: float | None) -> None:
-        self._spreads.setdefault((span, by, name), Spread()).add(ms, budget_ms)
+        spread = self._spreads.get((span, by, name))
+        if spread is None:
+            spread = self._spreads[span, by, name] = Spread()
+        spread.add(ms, budget_ms)
 
 
 def _line(key: tuple[str, str, str], spread: Spread) -> Line:
