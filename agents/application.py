@@ -27,7 +27,7 @@ from app.governance.follower import GovernanceFollower
 from app.governance.keys import root_public_key
 from app.settings import Settings
 from app.stream import exits
-from app.stream.config import StreamSettings
+from app.stream.config import StreamSettings, Topology
 from app.stream.face.app import App
 from app.stream.face.stream import Message
 from tables.unit_state import UnitState
@@ -78,6 +78,9 @@ class TrueliftApp(App):
         @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
         async def append_ticks() -> None:
             await ticks.append_ticks(self, clock)
+
+    def topology(self) -> Topology:
+        return super().topology()._replace(copartitioned=[self.truelift.topic(topic) for topic in OUTPUTS])
 
     def more_status(self) -> dict[str, Any]:
         """On the status page: the governance log as this worker sees it, with what it ignored, counted by code."""

@@ -27,10 +27,13 @@ def run_worker(settings: Settings, log_level: str = "warning", **changes: Any) -
     from agents.renewal import Renewal
     from app.stream.clients import wait_for_broker
     from app.stream.face.run import serve
+    from app.stream.ports import require_free
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     async def main() -> Renewal:
+        if settings.web_port:
+            require_free(settings.web_port, "TRUELIFT_WEB_PORT=N, 0 for none", settings.web_bind)
         await wait_for_broker(settings)
         app = await build(settings, **changes)
         renewal = Renewal(app)

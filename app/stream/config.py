@@ -117,9 +117,13 @@ class Hooks(NamedTuple):
 
 
 class Topology(NamedTuple):
-    """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}."""
+    """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}.
+
+    copartitioned: outputs that are written in the input's own partition, and so need as many as the inputs have.
+    """
 
     agents: Sequence[AgentSpec]
     tables: Sequence[str]
     outputs: Mapping[str, int | None]
     assignor: Any
+    copartitioned: Collection[str] = ()

@@ -61,10 +61,12 @@ def ends_process(what: str) -> Iterator[None]:
 def die(what: str, error: BaseException) -> NoReturn:
     """End the process. No `finally` runs and no buffer of a client is flushed: they belong to the doubt."""
     code = code_of(error)
-    expected = isinstance(error, FatalError | TrueliftError)
-    log.critical("%s: %s (exit code %d)", what, error if expected else repr(error), code, exc_info=not expected and error)
+    expected = isinstance(error, FatalError)
     if isinstance(error, TrueliftError):
+        # A person must act: the one line that the command would print, and nothing around it to be read past.
         sys.stderr.write(f"error: {error}\n")
+    else:
+        log.critical("%s: %s (exit code %d)", what, error if expected else repr(error), code, exc_info=not expected and error)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     logging.shutdown()

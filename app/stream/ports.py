@@ -24,19 +24,19 @@ def kept_ports(file: Path, names: Iterable[str], wanted: dict[str, int]) -> dict
     return ports
 
 
-def require_free(port: int, option: str) -> None:
-    if not is_free(port):
+def require_free(port: int, option: str, host: str = HOST) -> None:
+    if not is_free(port, host):
         raise OperatorError(
-            f"port {port} on {HOST} is in use", f"Stop the program that listens there, or choose another: {option}"
+            f"port {port} on {host} is in use", f"Stop the program that listens there, or choose another: {option}"
         )
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, host: str = HOST) -> bool:
     with socket.socket() as probe:
         # As the broker binds: a port whose last connections are in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

@@ -18,7 +18,8 @@ ENTRY = Path(__file__).with_name("faulty_worker.py")
 FAULTS = "WORKER_TEST_FAULTS"
 # Of a setting that a worker process gets; the rest has its default in both.
 PASSED = (
-    "broker", "governance_broker", "data_dir", "keys_dir", "app_id", "topic_prefix", "partitions", "group_instance_id",
+    "broker", "governance_broker", "data_dir", "keys_dir", "root_public_key",
+    "app_id", "topic_prefix", "partitions", "group_instance_id",
     "session_timeout_seconds", "commit_interval_ms", "drain_timeout_seconds", "broker_wait_seconds", "web_port",
 )  # fmt: skip
 

@@ -188,11 +188,11 @@ class EngineRoom(Service):
         )
 
     def _assignment_changed(self, phase: str, partitions: Collection[int]) -> None:
-        if phase == "revoked":
+        if phase == "revoked" or not self.app.rebalancing:  # the first assignment has no revocation before it
             self.app.on_rebalance_start()
-        elif phase == "assigned":
+        if phase == "assigned":
             self.app.on_rebalance_return()
-        else:
+        elif phase == "ready":
             self.app.on_rebalance_end()
 
     def _committed(self, offsets: Mapping[tuple[str, int], int], seconds: float) -> None:
