@@ -52,6 +52,7 @@ class Store:
         self.path = path
         self._cache = cache
         self.damaged_aside: Path | None = None
+        self.written_at = _newest_write(path)
         self._db = self._open()
         self.get: Callable[[bytes], bytes | None] = self._db.get
         self.changelog_offset = self._read_offset()
@@ -177,6 +178,11 @@ def check_key(key: bytes) -> None:
 def shared_cache() -> rocksdict.Cache:
     """One block cache for all stores of a process."""
     return rocksdict.Cache(BLOCK_CACHE_BYTES)
+
+
+def _newest_write(path: Path) -> float | None:
+    """When the store was last written, as a file time; None for a new one. To be asked before opening, which writes."""
+    return max((file.stat().st_mtime for file in path.glob("*.log")), default=None)
 
 
 def _options(cache: rocksdict.Cache | None) -> rocksdict.Options:

@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED
 
+from app.stream.config import TOMBSTONE_DAYS
 from app.stream.metrics import Metrics
 from tables.store import NO_OFFSET, Store
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 POLL_MS = 50
 FETCH_WAIT_MS = 20
 FETCH_RECORDS = 10_000
+# Deletions of a longer time ago may have been compacted away, so that a store which missed one would keep its row for ever.
+TOMBSTONE_SECONDS = TOMBSTONE_DAYS * 86_400
 # No record for this long with the end not reached: somebody's transaction is in the way.
 STUCK_SECONDS = 0.5
 
@@ -103,6 +106,10 @@ class Restore:
         """Set every position; the partitions that have something to read."""
         todo = []
         for tp, store in self._stores.items():
+            if store.written_at is not None and time.time() - store.written_at > TOMBSTONE_SECONDS:
+                log.warning("the store %s slept for more than %d days: rebuilding", store.path, TOMBSTONE_DAYS)
+                store.reset()
+            store.written_at = None  # it does not sleep any more
             if store.changelog_offset >= ends[tp]:
                 log.warning(
                     "the store %s is ahead of its changelog (%d, end %d): rebuilding",

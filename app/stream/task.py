@@ -1,7 +1,7 @@
 """A partition task: partition p of every input topic, its agents, its stores, the epoch being filled and the one in flight.
 
-Owns: feeding the agents slice by slice, in order; the view of the tables (current epoch over epoch in flight over store);
-poison records. Refuses: commits (commit.py takes finished epochs) and rebalances (assignment.py opens, drains and closes).
+Owns: feeding the agents slice by slice, in order, and poison records. Refuses: commits (commit.py takes finished epochs) and
+rebalances (assignment.py opens, drains and closes). What agents read, write and send is in state.py.
 
 A task that is inside a record (`busy`) stays out of a transaction, so an epoch always ends between two records.
 """
@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -18,11 +18,12 @@ from app.errors import InternalError
 from app.stream import exits
 from app.stream.config import AgentSpec, Hooks, TopicSize
 from app.stream.drive import PARK, AgentCoroutine, AgentEndedError, Forward, advance, shut
-from app.stream.epoch import MISSING, Epoch, Headers
+from app.stream.epoch import Epoch
 from app.stream.metrics import Metrics
 from app.stream.order import Backlog, Run
-from app.stream.poison import INFRASTRUCTURE, PoisonMarks, RecordTooLargeError, TooManyPoisonError
-from tables.store import Store, check_key
+from app.stream.poison import INFRASTRUCTURE, PoisonMarks, TooManyPoisonError
+from app.stream.state import GroupState, KeyPartitions
+from tables.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,6 @@ SLICE_MAX = 1024
 TAKE_RECORDS = 1000
 # How long a group waits for a topic that has more at the broker: a leader that is down must not stop the others.
 ORDER_WAIT_SECONDS = 1.0
-# Header of a record batch and the most that a record's varints take.
-RECORD_OVERHEAD_BYTES = 61 + 21
 
 current_task: ContextVar["PartitionTask | None"] = ContextVar("partition_task", default=None)
 
@@ -61,9 +60,9 @@ class Room(Protocol):
     now_ms: int
     metrics: Metrics
     sizes: dict[str, TopicSize]
+    key_partitions: dict[str, KeyPartitions]
     hooks: Hooks
 
-    def partition_for(self, topic: str, key: bytes) -> int: ...
     def is_full(self) -> bool: ...
     def hold_seconds(self) -> float: ...
     def kick(self, force: bool = False) -> None: ...
@@ -73,7 +72,7 @@ class Room(Protocol):
     def wants_records(self) -> None: ...
 
 
-class PartitionTask:
+class PartitionTask(GroupState):
     """One at a time for each partition group of this worker."""
 
     def __init__(
@@ -86,25 +85,16 @@ class PartitionTask:
         marks: PoisonMarks,
         max_epoch_bytes: int,
     ) -> None:
+        super().__init__(partition, stores, changelogs, room.sizes, room.key_partitions, max_epoch_bytes)
         self.room = room
-        self.partition = partition
-        self.stores = stores
-        self.changelogs = changelogs
         self.marks = marks
-        self.current = Epoch(len(stores))
-        self.inflight: Epoch | None = None
-        self.record: Any = None
         self.topic: str | None = None
         self.backlog = Backlog({agent.topic for agent in agents})
         self.wake = asyncio.Event()
         self.active = False
         self.busy = False  # inside a record
-        self.processing = False  # between taking runs from the queue and being done with them
+        self.processing = False  # between taking runs and being done with them
         self.stopped: str | None = None  # why this group takes no more records
-        self.positions: dict[str, int] = {}
-        # Whether the group has an offset of every topic. A topic that is silent from the start gets one with the first commit:
-        # else it could not be told from one whose offset was lost, and each restart would read the journal for it.
-        self.offsets_recorded = False
         self._agents = agents
         self._again: list[Run] = []  # to be done again after a poison record, before the backlog
         self._blocked_since: float | None = None
@@ -112,98 +102,7 @@ class PartitionTask:
         self._slice_records = SLICE_FIRST
         self._held_since = 0.0
         self._hold_seconds = HOLD_SECONDS
-        self._max_epoch_bytes = max_epoch_bytes
-        self._row_limits = [room.sizes[changelog].max_record_bytes - RECORD_OVERHEAD_BYTES for changelog in changelogs]
         self._loop_task: asyncio.Task[None] | None = None
-
-    # -- what agents do, through the face
-
-    def emit(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        partition: int | None,
-        timestamp_ms: int | None,
-        headers: Headers,
-    ) -> None:
-        """Append an output to the epoch."""
-        if self.record is None:
-            raise InternalError(f"a send to {topic} outside of a record", "Send inside the agent's loop, or outside of agents")
-        size = self.room.sizes.get(topic)
-        if size is None:
-            raise InternalError(
-                f"the topic {topic} was not declared before the start", "Declare it with app.topic() at module level"
-            )
-        if partition is None:
-            partition = self.partition % size.partitions if key is None else self.room.partition_for(topic, key)
-        elif not 0 <= partition < size.partitions:
-            raise ValueError(f"{topic} has no partition {partition}: it has {size.partitions}")
-        length = (len(key) if key else 0) + (len(value) if value else 0)
-        if headers:
-            length += sum(len(name) + len(content) + 10 for name, content in headers)
-        if length + RECORD_OVERHEAD_BYTES > size.max_record_bytes:
-            raise RecordTooLargeError(
-                f"an output of {length} bytes for {topic}, which takes {size.max_record_bytes} with overhead"
-            )
-        epoch = self.current
-        outputs = epoch.outputs.get((topic, partition))
-        if outputs is None:
-            outputs = epoch.outputs[topic, partition] = []
-        outputs.append((key, value, timestamp_ms or self.room.now_ms, headers))
-        self._grow(epoch, length)
-
-    def read(self, table: int, key: bytes) -> bytes | None:
-        """The row as this group's agents see it now."""
-        value = self.current.overlays[table].get(key, MISSING)
-        if value is MISSING:
-            inflight = self.inflight
-            if inflight is not None:
-                value = inflight.overlays[table].get(key, MISSING)
-            if value is MISSING:
-                store = self.stores[table]
-                try:
-                    return store.get(key)
-                except Exception as error:
-                    raise store.error(error) from error
-        return value  # type: ignore[no-any-return]
-
-    def write(self, table: int, key: bytes, value: bytes | None) -> None:
-        """Put a row into the epoch (None deletes it)."""
-        if self.record is None:
-            raise InternalError("a table was written outside of a record", "Write tables inside the agent's loop only")
-        length = len(key) + (len(value) if value else 0)
-        if length > self._row_limits[table]:
-            raise RecordTooLargeError(
-                f"a row of {length} bytes for {self.changelogs[table]}, which takes {self._row_limits[table]}"
-            )
-        if key[:1] == b"\x00":
-            check_key(key)
-        epoch = self.current
-        epoch.overlays[table][key] = value
-        self._grow(epoch, length)
-
-    def scan(self, table: int, lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """At most `limit` rows with lo <= key < hi in key order, as this group's agents see them now."""
-        overlay = {} if self.inflight is None else _range(self.inflight.overlays[table], lo, hi)
-        overlay |= _range(self.current.overlays[table], lo, hi)
-        if not overlay:
-            return list(self.stores[table].scan(lo, hi, limit))
-        rows = {key: value for key, value in overlay.items() if value is not None}
-        found = 0
-        # An overlaid row of the store does not count; `limit` others are enough whatever the overlay adds.
-        for key, value in self.stores[table].scan(lo, hi):
-            if key not in overlay:
-                rows[key] = value
-                found += 1
-                if found >= limit:
-                    break
-        return sorted(rows.items())[:limit]
-
-    def _grow(self, epoch: Epoch, length: int) -> None:
-        epoch.bytes += length
-        if epoch.bytes > self._max_epoch_bytes:
-            self._cut()
 
     def _cut(self) -> None:
         """End the slice after the record in hand: its list is shortened under the feed, which then parks."""
@@ -241,24 +140,12 @@ class PartitionTask:
     def drained(self) -> bool:
         return not self.processing and self.inflight is None and not self.current.records
 
-    def begin_commit(self) -> None:
-        """Hand the current epoch to the committer and fill a new one, which reads through it."""
-        self.inflight, self.current = self.current, Epoch(len(self.stores))
-
-    def next_offsets(self) -> Mapping[str, int]:
-        """By topic, what the commit of the epoch in flight records."""
-        assert self.inflight is not None
-        moved = self.inflight.next_offsets
-        return moved if self.offsets_recorded else {**self.positions, **moved}
-
     def end_commit(self) -> None:
-        """The epoch in flight has committed and the stores hold it."""
         assert self.inflight is not None
-        self.positions.update(self.inflight.next_offsets)
-        self.offsets_recorded = True
-        for topic, offset in self.inflight.next_offsets.items():
-            self.marks.forget(topic, offset)
-        self.inflight = None
+        if self.marks:
+            for topic, offset in self.inflight.next_offsets.items():
+                self.marks.forget(topic, offset)
+        super().end_commit()
 
     async def close(self) -> None:
         if self._loop_task is not None:
@@ -294,6 +181,7 @@ class PartitionTask:
             while self.active and (runs := self._next_runs()):
                 self._hold_seconds = self.room.hold_seconds()
                 self._held_since = time.perf_counter()
+                self.now_ms = self.room.now_ms
                 self.room.wants_records()
                 self.processing = True
                 await self._process(runs)
@@ -463,7 +351,3 @@ class PartitionTask:
 
 def _never(topic: str) -> bool:
     return False
-
-
-def _range(overlay: dict[bytes, bytes | None], lo: bytes, hi: bytes) -> dict[bytes, bytes | None]:
-    return {key: value for key, value in overlay.items() if lo <= key < hi}

@@ -4,6 +4,8 @@ Owns: co-partitioning of the inputs, existence and size limits of the outputs, c
 Refuses: creating or changing any other topic. A missing or differently partitioned one is an error that names it.
 """
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -15,6 +17,9 @@ from app.stream.config import TOMBSTONE_DAYS, TopicSize, Topology, WorkerConfig
 
 _MISSING = {3, LeaderNotAvailableError.errno}
 _CREATE_TIMEOUT_MS = 30_000
+# A changelog that was created a moment ago is not known to every broker yet.
+SPREAD_SECONDS = 10.0
+SPREAD_POLL_SECONDS = 0.02
 _DAY_MS = 86_400_000
 
 
@@ -40,6 +45,7 @@ async def _check(admin: AIOKafkaAdminClient, config: WorkerConfig, topology: Top
     groups = _one_count(inputs, found)
     changelogs = [config.changelog(table) for table in topology.tables]
     _compare({topic: count for topic, count in topology.outputs.items() if count is not None}, found)
+    _compare(dict.fromkeys(topology.copartitioned, groups), found)
     await _ensure_changelogs(admin, config, changelogs, groups)
     limits = await _record_limits(admin, [*topology.outputs, *changelogs])
     counts = found | dict.fromkeys(changelogs, groups)
@@ -109,22 +115,25 @@ async def _ensure_changelogs(admin: AIOKafkaAdminClient, config: WorkerConfig, c
                 raise OperatorError(
                     f"the changelog {topic} cannot be created: {for_code(code).__name__}", "Check the cluster's rights"
                 )
-        found |= await _existing(admin, [topic.name for topic in new])
-    _compare({topic: groups for topic in changelogs if topic in found}, found)
+        found |= {topic.name: groups for topic in new}
+    _compare(dict.fromkeys(changelogs, groups), found)
 
 
 async def _record_limits(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
     """{topic: max.message.bytes}. An output above it must be refused when it is sent, not when its transaction commits."""
-    wanted = sorted(set(topics))
-    if not wanted:
-        return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": None}) for topic in wanted]
+    deadline = time.monotonic() + SPREAD_SECONDS
     limits: dict[str, int] = {}
-    for answer in await admin.describe_configs(resources):
-        for code, message, _, topic, entries in answer.resources:
-            if code:
-                raise OperatorError(
-                    f"the settings of topic {topic} cannot be read: {message}", "Grant DescribeConfigs to this worker"
-                )
-            limits[topic] = next(int(entry[1]) for entry in entries if entry[0] == "max.message.bytes")
+    while wanted := sorted(set(topics) - set(limits)):
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": None}) for topic in wanted]
+        for answer in await admin.describe_configs(resources):
+            for code, _, _, topic, entries in answer.resources:
+                if code == 0:
+                    limits[topic] = next(int(entry[1]) for entry in entries if entry[0] == "max.message.bytes")
+                elif code not in _MISSING or time.monotonic() > deadline:
+                    raise OperatorError(
+                        f"the settings of topic {topic} cannot be read: {for_code(code).__name__}",
+                        "Grant this worker DescribeConfigs on its topics",
+                    )
+        if len(limits) < len(set(topics)):
+            await asyncio.sleep(SPREAD_POLL_SECONDS)
     return limits

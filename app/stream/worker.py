@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO
 
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 
 from app.errors import InternalError, OperatorError
 from app.stream import exits
@@ -23,7 +22,6 @@ from app.stream.assignment import Assignment
 from app.stream.commit import Committer
 from app.stream.config import (
     BATCH_BYTES,
-    PARTITION_CACHE_KEYS,
     QUEUED_FETCHES,
     Hooks,
     TopicSize,
@@ -34,6 +32,7 @@ from app.stream.consumer import group_consumer, use_raw_records
 from app.stream.metrics import Metrics
 from app.stream.poison import PoisonMarks
 from app.stream.producer import TransactionalProducer
+from app.stream.state import KeyPartitions
 from app.stream.task import HOLD_LEAST_SECONDS, HOLD_SECONDS, PartitionTask
 from app.stream.topology import check_topology
 from tables.store import Store, shared_cache
@@ -54,13 +53,13 @@ class Worker:
         self.metrics = metrics or Metrics()
         self.tasks: dict[int, PartitionTask] = {}
         self.sizes: dict[str, TopicSize] = {}
+        self.key_partitions: dict[str, KeyPartitions] = {}
         self.ready = asyncio.Event()
         self.now_ms = 0
         self.groups = 0
         self._cache = shared_cache()
         self._changelogs = [config.changelog(table) for table in topology.tables]
         self._arrived = asyncio.Event()
-        self._key_partitions: dict[tuple[str, bytes], int] = {}
         self._fetching: asyncio.Task[None] | None = None
         self._lock: IO[str] | None = None
 
@@ -71,6 +70,7 @@ class Worker:
         self._lock = _lock(self.directory)
         self.transactional_id = f"{self.config.app_id}-{self.worker_id()}"
         self.groups, self.sizes = await check_topology(self.config, self.topology)
+        self.key_partitions = {topic: KeyPartitions(size.partitions) for topic, size in self.sizes.items()}
         self.producer = TransactionalProducer(
             transactional_id=self.transactional_id,
             transaction_timeout_ms=self.config.transaction_timeout_ms,
@@ -136,16 +136,6 @@ class Worker:
         return None if end is None else max(0, end - self.tasks[partition].positions.get(topic, 0))
 
     # -- what tasks need (task.Room)
-
-    def partition_for(self, topic: str, key: bytes) -> int:
-        """Kafka's default partitioner."""
-        found = self._key_partitions.get((topic, key))
-        if found is None:
-            if len(self._key_partitions) >= PARTITION_CACHE_KEYS:
-                self._key_partitions.clear()
-            found = (murmur2(key) & 0x7FFFFFFF) % self.sizes[topic].partitions
-            self._key_partitions[topic, key] = found
-        return found
 
     def is_full(self) -> bool:
         """Whether the epochs being filled hold as much as the worker may hold back."""

@@ -1,5 +1,6 @@
 """The store: rows and offset in one write, damage set aside, errors that name path and remedy."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,15 @@ def test_it_is_a_sorted_mapping(tmp_path_factory: pytest.TempPathFactory, batche
     assert list(store.rows()) == sorted(model.items())
     assert store.changelog_offset == len(batches) - 1
     store.close()
+
+
+def test_a_store_knows_when_it_was_last_written(path: Path) -> None:
+    store = Store(path)
+    assert store.written_at is None
+    store.apply({b"a": b"1"}, 1)
+    store.close()
+    for file in path.glob("*.log"):
+        os.utime(file, (1000, 1000))
+    again = Store(path)
+    assert again.written_at == 1000
+    again.close()

@@ -4,6 +4,7 @@ Owns: SIGTERM and SIGINT (drain, commit, exit 0). Refuses: logging set-up, which
 """
 
 import asyncio
+import gc
 import signal
 from typing import NoReturn
 
@@ -12,9 +13,12 @@ import uvloop
 from app.stream import exits
 from app.stream.face.app import App
 
+GC_THRESHOLD = 100_000
+
 
 def run(app: App) -> NoReturn:
     """Run until a signal; the process exits with 0, or with an ExitCode."""
+    spare_the_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(app))
     raise SystemExit(0)
@@ -42,3 +46,10 @@ async def serve(app: App) -> None:
         if app.crashed:
             raise app.crash_reason or RuntimeError("a service of the app crashed")
         await app.stop()
+
+
+def spare_the_collector() -> None:
+    """An epoch keeps tens of thousands of tuples alive for milliseconds; the collector would walk them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
