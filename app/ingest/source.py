@@ -21,6 +21,8 @@ from app.ingest.mapping import CsvMapping
 STDIN = "-"
 # Read ahead of the sender; a bound, so that a large file never sits in memory.
 READ_AHEAD = 2_000
+# Room is given back in pieces: a thread that is woken for each record costs as much as sending it.
+REFILL = READ_AHEAD // 2
 
 
 class Input(NamedTuple):
@@ -82,6 +84,7 @@ class ReadAhead:
         threading.Thread(target=self._run, name="ingest-reader", daemon=True).start()
 
     async def __aiter__(self) -> AsyncIterator[Candidate]:
+        taken = 0
         while True:
             await self._something.wait()
             self._something.clear()
@@ -91,7 +94,10 @@ class ReadAhead:
                     return
                 if isinstance(item, BaseException):
                     raise item
-                self._room.release()
+                taken += 1
+                if taken == REFILL:
+                    taken = 0
+                    self._room.release(REFILL)
                 yield item
 
     def _run(self) -> None:
