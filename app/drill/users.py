@@ -19,8 +19,9 @@ from app.engine.values import InputRecord, Moment
 from app.errors import CallerError
 from tables.memory import MemoryState
 
-# A policy that covers 1 in 1,000 still finds its users among so many.
-CANDIDATES_MAX = 50_000
+# A policy that covers 1 in 100 still finds its users among so many; one that treats nobody of the first has no hope.
+CANDIDATES_MAX = 20_000
+HOPELESS = 2_000
 
 
 def signal_of(template: Mapping[str, Any], event_name: str, unit: str, now_us: int) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def treated_users(
     found: list[list[str]] = [[] for _ in range(partitions)]
     reasons: Counter[str] = Counter()
     for number in range(CANDIDATES_MAX):
+        if number == HOPELESS and not any(found):
+            break
         unit = f"drill-{run}-{number}"
         place = found[int(murmur2(unit.encode()) & 0x7FFFFFFF) % partitions]
         if len(place) >= each:
