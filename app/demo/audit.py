@@ -5,6 +5,7 @@ Refuses to share anything with the run: each of them reads the topics from their
 
 import asyncio
 import logging
+import signal
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -34,7 +35,7 @@ class Audit(NamedTuple):
 async def audit(settings: Settings, latencies: Latencies, log: Path) -> Audit:
     """The checker, `replay verify` of each partition, and meanwhile what exposures say of latency."""
     started = time.monotonic()
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _log_to, (log,)) as pool:
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _begin, (log,)) as pool:
         loop = asyncio.get_running_loop()
         checking = loop.run_in_executor(pool, _check, settings)
         replaying = [loop.run_in_executor(pool, _replay, settings, partition) for partition in range(settings.partitions)]
@@ -75,5 +76,7 @@ def _replay(settings: Settings, partition: int) -> VerifyReport:
     return asyncio.run(verify(settings, Selection(partition=partition)))
 
 
-def _log_to(file: Path) -> None:
+def _begin(file: Path) -> None:
+    # Ctrl-C reaches these processes too: the demo says that it was interrupted, they just end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(filename=file, level=logging.WARNING)

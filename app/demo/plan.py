@@ -20,7 +20,7 @@ class Plan(NamedTuple):
 
     purchases: int = ALL_PURCHASES
     users: int = 5_000
-    rate: float = 2_000.0
+    rate: float = 1_800.0
     seed: int = 1
     skip: frozenset[str] = frozenset()
 
