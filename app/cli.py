@@ -41,10 +41,13 @@ class _Rooms(TyperGroup):
         module, attribute = COMMANDS[cmd_name]
         found = getattr(importlib.import_module(module), attribute)
         if isinstance(found, typer.Typer):
-            return typer.main.get_group(found)
-        alone = typer.Typer(add_completion=False)
-        alone.command()(found)
-        return typer.main.get_command(alone)
+            command: Any = typer.main.get_group(found)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command()(found)
+            command = typer.main.get_command(alone)
+        command.name = cmd_name  # what the overview calls it
+        return command
 
 
 app = typer.Typer(cls=_Rooms, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
