@@ -11,7 +11,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 
-from app.stream.config import FETCH_WAIT_MS, HEARTBEATS_PER_SESSION, PARTITION_FETCH_BYTES, PREFETCH_WAIT_SECONDS, WorkerConfig
+from app.stream.config import (
+    FETCH_WAIT_MS,
+    HEARTBEATS_PER_SESSION,
+    NO_POLL_INTERVAL_MS,
+    PARTITION_FETCH_BYTES,
+    PREFETCH_WAIT_SECONDS,
+    WorkerConfig,
+)
 
 
 def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
@@ -30,6 +37,9 @@ def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
         max_poll_records=config.fetch_records,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        # A worker that restores, or waits for a commit, fetches nothing for a while and must not be taken for dead: that is
+        # what the heartbeat is for.
+        max_poll_interval_ms=NO_POLL_INTERVAL_MS,
         check_crcs=config.check_crcs,
     )
 

@@ -31,7 +31,7 @@ class Metrics:
     poison: int = 0
     discarded_records: int = 0
     stopped_partitions: list[int] = field(default_factory=list)
-    fetch_paused: int = 0
+    fetch_paused: int = 0  # times that no group had room
 
     def consumed(self, topic: str, count: int) -> None:
         self.records += count

@@ -53,9 +53,12 @@ class GroupMetadata(NamedTuple):
 
 
 class TransactionalProducer(AIOKafkaProducer):
-    """One transaction at a time. `start` finds out what the cluster can do."""
+    """One transaction at a time. `start` finds out what the cluster can do, unless `version_2` says which way to go."""
 
-    def __init__(self, *, transactional_id: str, transaction_timeout_ms: int, **kafka: Any) -> None:
+    def __init__(
+        self, *, transactional_id: str, transaction_timeout_ms: int, version_2: bool | None = None, **kafka: Any
+    ) -> None:
+        self._wanted_version_2 = version_2
         kafka.setdefault("retry_backoff_ms", RETRY_BACKOFF_MS)
         super().__init__(transactional_id=transactional_id, transaction_timeout_ms=transaction_timeout_ms, linger_ms=0, **kafka)
         self._txn_manager = _Manager(transactional_id, transaction_timeout_ms)
@@ -71,7 +74,8 @@ class TransactionalProducer(AIOKafkaProducer):
 
     async def start(self) -> None:
         await self.client.bootstrap()
-        self._txn_manager.version_2 = await transaction_version(self.client) >= 2
+        finalized = await transaction_version(self.client) >= 2
+        self._txn_manager.version_2 = finalized if self._wanted_version_2 is None else self._wanted_version_2
         await super().start()
 
     @property

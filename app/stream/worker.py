@@ -185,7 +185,7 @@ class Worker:
         """Hand what is there to the groups that have room; whether there was anything."""
         wanted = [tp for tp in self.consumer.assignment() if self._has_room(tp)]
         if not wanted:
-            self.metrics.fetch_paused += 1
+            self.metrics.fetch_paused += bool(self.owned_partitions())
             return False
         fetched = await self.consumer.getmany(*wanted, timeout_ms=0, max_records=self.config.fetch_records)
         if not fetched:

@@ -21,7 +21,7 @@ OVERSIZE_BYTES = 2 << 20
 
 class Counter:
     """options: broker, data_dir, app_id, first, second, out, ready; optional: faults, settings, web_port, poison, recovered,
-    concurrency, out_partitions."""
+    concurrency, out_partitions, ticking."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
@@ -102,6 +102,15 @@ def build(options: dict[str, Any]) -> App:
     @app.task
     async def ready() -> None:
         Path(options["ready"]).touch()
+
+    if options.get("ticking"):
+
+        @app.timer(0.1)
+        async def tick() -> None:
+            for partition in app.owned_partitions():
+                await counter.out.send(
+                    key="tick", value={"tick": partition, "event_id": -1, "user": "tick"}, partition=partition
+                )
 
     @app.page("/counts")
     async def counted(self: Any, request: Any) -> Any:

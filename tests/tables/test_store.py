@@ -1,6 +1,8 @@
 """The store: rows and offset in one write, damage set aside, errors that name path and remedy."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,4 +138,30 @@ def test_a_store_knows_when_it_was_last_written(path: Path) -> None:
         os.utime(file, (1000, 1000))
     again = Store(path)
     assert again.written_at == 1000
+    again.close()
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from tables.store import Store, StoreError
+store = Store(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    for number in range(10_000):
+        store.apply({b"%d" % number: b"x" * 1000}, number)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_is_an_operators_error(path: Path) -> None:
+    """The limit on file sizes stands for a full disk: the write-ahead log cannot grow."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.stdout.startswith(f"disk full at {path}")
+    again = Store(path)
+    rows = list(again.rows())
+    assert again.changelog_offset == len(rows) - 1
     again.close()

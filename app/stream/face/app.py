@@ -17,9 +17,10 @@ from app.stream import exits
 from app.stream.assignor import PartitionGroupAssignor
 from app.stream.config import AgentSpec, Hooks, StreamSettings, Topology, WorkerConfig
 from app.stream.drive import AgentCoroutine
+from app.stream.face.agent import Agent
 from app.stream.face.codec import decoder
 from app.stream.face.status import add_status_page
-from app.stream.face.stream import Message, Stream
+from app.stream.face.stream import Event, Message, Stream
 from app.stream.face.table import Table
 from app.stream.face.topic import Topic
 from app.stream.face.unsupported import check_agents, refuse
@@ -75,6 +76,7 @@ class App(faust.App):
         self.on_poison = on_poison
         self.before_assigned = before_assigned
         self.recover_offsets = recover_offsets
+        self.streams: dict[tuple[int, str], Stream] = {}
         self._declared: list[Any] = []
         self._engine_room: EngineRoom | None = None
         super().__init__(app_id, **_faust_options(settings) | options)
@@ -103,6 +105,11 @@ class App(faust.App):
     def is_partition_owner(self, partition: int) -> bool:
         return partition in self.owned_partitions()
 
+    def current_event_of(self, task: PartitionTask) -> Event | None:
+        """What faust.current_event() gives inside an agent."""
+        stream = self.streams.get((task.partition, task.topic or ""))
+        return None if stream is None else stream.current_event
+
     def is_leader(self) -> bool:
         """Of the group's workers, the one that has partition group 0."""
         return self.is_partition_owner(0)
@@ -122,6 +129,9 @@ class App(faust.App):
 
     def SetGlobalTable(self, name: str, **options: Any) -> Any:  # noqa: N802
         refuse("SetGlobalTable", f"table {name}")
+
+    def table_route(self, *args: Any, **options: Any) -> Any:
+        refuse("table_route", f"app {self.conf.id}")
 
     def topology(self) -> Topology:
         """Agents, tables and topics as declared until now."""
@@ -188,12 +198,18 @@ class EngineRoom(Service):
         )
 
     def _assignment_changed(self, phase: str, partitions: Collection[int]) -> None:
+        """Faust's bookkeeping and its signals. The signals are news: nobody waits for their receivers."""
+        topics = {agent.topic for agent in self.worker.topology.agents} if self.worker else set()
+        moved = {TP(topic, partition) for topic in topics for partition in partitions}
         if phase == "revoked" or not self.app.rebalancing:  # the first assignment has no revocation before it
             self.app.on_rebalance_start()
+        if phase == "revoked":
+            self.add_future(self.app.on_partitions_revoked.send(moved))
         if phase == "assigned":
             self.app.on_rebalance_return()
         elif phase == "ready":
             self.app.on_rebalance_end()
+            self.add_future(self.app.on_partitions_assigned.send(moved))
 
     def _committed(self, offsets: Mapping[tuple[str, int], int], seconds: float) -> None:
         """Faust's Monitor shows what Metrics counts."""
@@ -212,7 +228,8 @@ def _starter(app: App, agent: Any, topic: str) -> Callable[[PartitionTask], tupl
 
     def start(task: PartitionTask) -> tuple[Stream, AgentCoroutine]:
         stream = Stream(task, app, topic, agent.name, decode)
-        _current_event.set(lambda: stream.current_event)  # type: ignore[arg-type]
+        app.streams[task.partition, topic] = stream
+        _current_event.set(lambda: app.current_event_of(task))  # type: ignore[arg-type]
         result = agent.fun(stream)
         return stream, _sink(agent, result) if hasattr(result, "__aiter__") else result
 
@@ -230,6 +247,7 @@ def _faust_options(settings: StreamSettings) -> dict[str, Any]:
     return {
         "broker": [f"kafka://{server.strip()}" for server in servers],
         "broker_credentials": _credentials(settings.kafka),
+        "Agent": Agent,
         "Topic": Topic,
         "Table": Table,
         "PartitionAssignor": _assignor,
@@ -243,6 +261,9 @@ def _faust_options(settings: StreamSettings) -> dict[str, Any]:
         "table_standby_replicas": 0,
         "broker_commit_interval": settings.commit_interval_ms / 1000,
         "broker_session_timeout": settings.session_timeout_seconds,
+        # Faust's pages about where each table's keys live know nothing of partition groups; /status says it.
+        "web_router_enabled": False,
+        "web_tables_enabled": False,
         "web_bind": settings.web_bind,
         "web_enabled": settings.web_port > 0,
         **({"web_port": settings.web_port} if settings.web_port else {}),

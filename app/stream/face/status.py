@@ -7,8 +7,13 @@ from typing import Any
 
 from faust.web import Request, Response, View
 
+STATS = "faust.web.apps.stats:blueprint"
+
 
 def add_status_page(app: Any) -> None:
+    """/status, and Faust's own /stats with the Monitor's figures, which it serves in debug mode only."""
+    app.web.blueprints.add("/stats", STATS)
+
     @app.page("/status")  # type: ignore[untyped-decorator]
     async def status(self: View, request: Request) -> Response:
         # more_status: what an app adds of its own

@@ -35,6 +35,7 @@ INSTEAD = {
     "isolated_partitions": "Leave it out: each partition group has coroutines of its own already",
     "standby replicas": "Leave it out: a store is restored from its changelog, and keeps what it has across restarts",
     "topic patterns": "Name the topics: each one's partition count is checked before the first record",
+    "table_route": "Ask each worker's page; GET /status says which partition groups it has",
     "ask": "Send to the agent's topic, and read its output topic",
 }
 
