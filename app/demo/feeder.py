@@ -10,13 +10,13 @@ from aiokafka import AIOKafkaProducer
 
 from app.contract.times import MILLISECOND_US, SECOND_US, format_us
 from app.contract.topics import event_topic
+from app.demo.pace import Pace
 from app.demo.sessions import Planned
 from app.settings import Settings
 
 # Wider than any record of the plan, the oversized ones too.
 MAX_REQUEST_BYTES = 2 << 20
 LINGER_MS = 5
-PACE_SECONDS = 0.01
 
 
 class Gate:
@@ -38,10 +38,9 @@ class Gate:
 class Feeder:
     """rejections: how many records must come back with each code."""
 
-    def __init__(self, settings: Settings, plan: Sequence[Planned], rate: float) -> None:
+    def __init__(self, settings: Settings, plan: Sequence[Planned]) -> None:
         self._settings = settings
         self._plan = plan
-        self._rate = rate
         self._gates: dict[int, Gate] = {}
         self.sent = 0
         self.rejections = Counter(planned.rejection for planned in plan if planned.rejection is not None)
@@ -56,7 +55,7 @@ class Feeder:
         self._gates[gate.at] = gate
         return gate
 
-    async def run(self) -> None:
+    async def run(self, pace: Pace) -> None:
         producer = AIOKafkaProducer(
             **self._settings.kafka(),
             enable_idempotence=True,
@@ -65,15 +64,10 @@ class Feeder:
             max_request_size=MAX_REQUEST_BYTES,
         )
         async with producer:
-            started, held = time.monotonic(), 0.0
             for number, planned in enumerate(self._plan):
                 if number in self._gates:
-                    arrived = time.monotonic()
                     await self._gates[number].pass_through()
-                    held += time.monotonic() - arrived
-                ahead = started + held + number / self._rate - time.monotonic()
-                if ahead > PACE_SECONDS:
-                    await asyncio.sleep(ahead)
+                await pace.turn(planned.copies)
                 await self._send(producer, planned)
             await producer.flush()
 

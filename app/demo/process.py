@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from app.errors import OperatorError
 from app.stream.owned_process import end, popen_owned
@@ -16,21 +17,34 @@ LAST_WORDS_CHARS = 300
 class Child:
     """`start` again after it has ended; the log goes on."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path, *, with_input: bool = False
+    ) -> None:
         self.name = name
         self.log = log
         self._command = [sys.executable, "-c", _RUN, *arguments]
         self._environment = environment
+        self._stdin = subprocess.PIPE if with_input else subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as console:
-            self._process = popen_owned(self._command, console.fileno(), self._environment)
+            self._process = popen_owned(self._command, console.fileno(), self._environment, self._stdin)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "start it first"
         return self._process
+
+    async def write(self, content: bytes) -> None:
+        """To its standard input; in a thread, for a full pipe waits. BrokenPipeError when it has ended."""
+        pipe = self.process.stdin
+        assert pipe is not None, "it was made without input"
+        await asyncio.to_thread(_write, pipe, content)
+
+    async def end_input(self) -> None:
+        assert self.process.stdin is not None
+        await asyncio.to_thread(self.process.stdin.close)
 
     def kill(self) -> None:
         """SIGKILL, as a fault."""
@@ -51,3 +65,8 @@ class Child:
     def failed(self, code: int) -> OperatorError:
         said = self.log.read_text(errors="replace").strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
         return OperatorError(f"the {self.name} ended with exit code {code}: {said[-1]}", f"See {self.log}")
+
+
+def _write(pipe: IO[bytes], content: bytes) -> None:
+    pipe.write(content)
+    pipe.flush()

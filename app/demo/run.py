@@ -13,6 +13,7 @@ from app.demo.client import Client
 from app.demo.expectations import Facts
 from app.demo.feeder import Feeder
 from app.demo.installation import Installation
+from app.demo.pace import Brake, Pace
 from app.demo.plan import Plan
 from app.demo.process import Child
 from app.demo.purchases import Purchases
@@ -35,9 +36,8 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
     await there.create_topics(known.event_types, known.bounds.max_record_bytes)
     say(f"{await establish(settings)} policies proposed, approved by a second person, and in force")
     sessions = list(plan_sessions(plan.seed, plan.users))
-    real_rate, generated_rate = plan.shares(sum(planned.copies for planned in sessions))
-    feeder = Feeder(settings, sessions, generated_rate)
-    purchases = Purchases(there, plan, real_rate)
+    feeder = Feeder(settings, sessions)
+    purchases = Purchases(there, plan)
     client = Client(settings, policies(), Tally())
     worker = Child("worker", ["worker"], there.environment(), there.log("worker"))
     stage = Stage(settings, client, feeder, worker, say)
@@ -85,15 +85,25 @@ async def _ready(settings: Settings, worker: Child) -> None:
 
 async def _feed(stage: Stage, purchases: Purchases, plan: Plan) -> None:
     gates = [(scene, stage.feeder.gate(scene.share)) for scene in SCENES if scene.name not in plan.skip]
-    client, feeder = stage.client, stage.feeder
+    client, feeder, tally = stage.client, stage.feeder, stage.client.tally
+
+    def waiting() -> int:
+        return purchases.sent + feeder.sent + client.sent - tally.inputs_done
+
+    brake = Brake(plan.rate, waiting, client.progress)
+    real, generated = (Pace(rate, brake) for rate in plan.shares(feeder.records))
     async with asyncio.TaskGroup() as standing:
         reading = standing.create_task(client.run())
         watching = standing.create_task(supervise(stage))
         async with asyncio.TaskGroup() as feeds:
-            for work in (purchases.run(), feeder.run(), play(stage, gates)):
+            for work in (purchases.run(real), feeder.run(generated), play(stage, gates)):
                 feeds.create_task(work)
+        if brake.holds:
+            times = f"{brake.holds} time{'s' if brake.holds > 1 else ''}"
+            stage.tell(
+                f"pace: the feeds waited {times} for the journal; {plan.rate:,.0f}/s at first, {brake.rate:,.0f}/s at the end"
+            )
         stage.say("both feeds are through; the worker catches up, the last timers fire")
-        tally = client.tally
         if "kill" not in plan.skip:
             await stage.until(f"{BORING} killed", lambda: tally.with_reason("killed", BORING) >= SEEN_KILLED, CAUGHT_UP_SECONDS)
         await stage.until(

@@ -23,19 +23,23 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def popen_detached(command: list[str], console: int, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def popen_detached(
+    command: list[str], console: int, more: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C at a terminal must not end the child before its starter has drained.
 
-    more: variables beside those of this process's environment.
+    more: variables beside those of this process's environment. stdin: subprocess.PIPE to write to the child.
     """
     environment = {**os.environ, **(more or {})}
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environment, start_new_session=True
+        command, stdin=stdin, stdout=console, stderr=console, env=environment, start_new_session=True
     )
 
 
-def popen_owned(command: list[str], console: int, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Starts the child from a thread that lives as long as the child does. more: as for popen_detached.
+def popen_owned(
+    command: list[str], console: int, more: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Starts the child from a thread that lives as long as the child does. more, stdin: as for popen_detached.
 
     PR_SET_PDEATHSIG fires when the *thread* that made the child ends (prctl(2)): a pool that closes its worker thread
     would take the child with it.
@@ -45,7 +49,7 @@ def popen_owned(command: list[str], console: int, more: Mapping[str, str] | None
 
     def keep() -> None:
         try:
-            process = popen_detached(shim, console, more)
+            process = popen_detached(shim, console, more, stdin)
         except OSError as error:
             made.put(error)
             return
