@@ -4,10 +4,12 @@ With the embedded broker everything is under <data_dir>/demo and is made anew by
 (TRUELIFT_BROKER) each run has topics of its own by their prefix.
 """
 
+import fcntl
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from app.contract.topics import topic_specs
 from app.errors import CallerError
@@ -28,6 +30,7 @@ class Installation:
         self.keep = keep
         self._base = base
         self._broker: EmbeddedBroker | None = None
+        self._lock: IO[bytes] | None = None
         prefix = "" if base.broker is None else f"demo-{time.time_ns() // 1_000_000}."
         self._own = {
             "data_dir": self.folder,
@@ -42,6 +45,7 @@ class Installation:
         self.settings = base
 
     def __enter__(self) -> "Installation":
+        self._lock = _locked(self.folder.with_suffix(".lock"))
         _clear(self.folder)
         # One that is kept for the folder, so that a worker that is started again has the same.
         self._own["web_port"] = kept_ports(self.folder / "ports.json", ("web",), {})["web"]
@@ -53,6 +57,8 @@ class Installation:
     def __exit__(self, *_: object) -> None:
         if self._broker is not None and not self.keep:
             self._broker.stop()
+        if self._lock is not None:
+            self._lock.close()
 
     def environment(self) -> dict[str, str]:
         """What makes a command of another process mean this installation."""
@@ -75,6 +81,20 @@ class Installation:
 
     async def create_topics(self, event_types: Iterable[str], max_record_bytes: int) -> None:
         await ensure_topics(self.settings, topic_specs(event_types, max_record_bytes))
+
+
+def _locked(file: Path) -> IO[bytes]:
+    """Held as long as it is open. Two demos in one folder would remove each other's data."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise CallerError(
+            f"a demo is running in {file.with_suffix('')}", "Wait for its end, or set TRUELIFT_DATA_DIR for another one"
+        ) from None
+    return lock
 
 
 def _clear(folder: Path) -> None:

@@ -19,7 +19,7 @@ from app.demo.process import Child
 from app.demo.purchases import Purchases
 from app.demo.rules import BORING, catalogue, establish, policies
 from app.demo.sessions import plan_sessions
-from app.demo.story import SCENES, Stage, play, supervise
+from app.demo.story import SCENES, Stage, play, supervise, watch
 from app.demo.tally import Tally
 from app.errors import OperatorError
 from app.settings import Settings
@@ -94,7 +94,7 @@ async def _feed(stage: Stage, purchases: Purchases, plan: Plan) -> None:
     real, generated = (Pace(rate, brake) for rate in plan.shares(feeder.records))
     async with asyncio.TaskGroup() as standing:
         reading = standing.create_task(client.run())
-        watching = standing.create_task(supervise(stage))
+        watching = [standing.create_task(work) for work in (supervise(stage), watch(stage))]
         async with asyncio.TaskGroup() as feeds:
             for work in (purchases.run(real), feeder.run(generated), play(stage, gates)):
                 feeds.create_task(work)
@@ -111,5 +111,5 @@ async def _feed(stage: Stage, purchases: Purchases, plan: Plan) -> None:
             lambda: tally.inputs_done >= purchases.accepted + feeder.sent + client.sent and tally.timers_waiting <= 0,
             CAUGHT_UP_SECONDS,
         )
-        watching.cancel()
-        reading.cancel()
+        for task in (*watching, reading):
+            task.cancel()

@@ -13,6 +13,7 @@ from app.demo.client import Client
 from app.demo.feeder import Feeder, Gate
 from app.demo.process import Child
 from app.demo.rules import BORING, CALM, NUDGE, NUDGE_RAMPED_PERMILLE, operate
+from app.demo.tally import Tally
 from app.errors import OperatorError
 from app.governance import drafts
 from app.settings import Settings
@@ -111,6 +112,17 @@ async def play(stage: Stage, gates: list[tuple[Scene, Gate]]) -> None:
             gate.open()
         await scene.act(stage)
         gate.open()
+
+
+async def watch(stage: Stage) -> None:
+    """A journal that stands still for long ends the run: nothing may wait for ever on a broker or a worker that hangs."""
+    while True:
+        await stage.until("any further record", _grows(stage.client.tally))
+
+
+def _grows(tally: Tally) -> Callable[[], bool]:
+    seen = tally.records
+    return lambda: tally.records > seen
 
 
 async def supervise(stage: Stage) -> None:
