@@ -84,7 +84,7 @@ class Committer:
         tasks: Mapping[int, PartitionTask],
         sizes: Mapping[str, TopicSize],
         metrics: Metrics,
-        on_commit: Callable[[Sequence[PartitionTask], float], None],
+        on_commit: Callable[[Mapping[tuple[str, int], int], float], None],
     ) -> None:
         self.group: GroupMetadata | None = None
         self._config = config
@@ -230,9 +230,10 @@ class Committer:
 
     def _finished(self, tasks: list[PartitionTask], seconds: float) -> None:
         self._metrics.committed(seconds)
-        self._on_commit(tasks, seconds)
+        offsets = {(topic, task.partition): offset for task in tasks for topic, offset in task.next_offsets().items()}
         for task in tasks:
             task.end_commit()
+        self._on_commit(offsets, seconds)
         self.notify()
         self.kick()
 

@@ -12,7 +12,8 @@ from app.settings import Settings
 from app.stream.faults import FaultPlan
 
 if TYPE_CHECKING:
-    from app.stream.task import Feed, PartitionTask
+    from app.stream.feeds import Feed
+    from app.stream.task import PartitionTask
 
 # Bounds for the worker as a whole, over all its partition groups. Past them fetching pauses until a commit has made room.
 MAX_EPOCH_RECORDS = 16_000

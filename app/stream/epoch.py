@@ -4,7 +4,6 @@ Owns: outputs by (topic, partition), one overlay for each table, next offsets, t
 Refuses: I/O. What is in an epoch has had no effect anywhere; dropping the object undoes it.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from app.stream.order import Run
@@ -34,10 +33,11 @@ class Epoch:
         self.bytes = 0  # of outputs and rows, overwritten ones counted again: an upper bound
         self.runs: list[Run] = []  # what was processed, in order: a poison record makes the group do it again
 
-    def processed(self, topic: str, records: Sequence[Any]) -> None:
-        self.next_offsets[topic] = records[-1].offset + 1
+    def processed(self, run: Run) -> None:
+        records = run.records
+        self.next_offsets[run.topic] = records[-1].offset + 1
         self.records += len(records)
-        self.runs.append(Run(topic, records))
+        self.runs.append(run)
 
     def read(self, table: int, key: bytes) -> Any:
         """The row's bytes, None when deleted here, MISSING when this epoch says nothing about it."""

@@ -7,6 +7,7 @@ comes in at once, and an acknowledgement must not overtake the signal it answers
 best effort all the same, and replay does not depend on it: the journal holds the order that happened.
 """
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,24 +16,22 @@ class Run(NamedTuple):
     """Consecutive records of one topic, as aiokafka's record objects (offset, timestamp in ms, key, value, headers)."""
 
     topic: str
-    records: Sequence[Any]
+    records: list[Any]
 
 
 class _Head:
     """The untaken records of a topic."""
 
-    __slots__ = ("index", "key", "records", "topic")
+    __slots__ = ("index", "records", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.records: list[Any] = []
         self.index = 0
-        self.key = (0, topic)
 
     def add(self, records: Sequence[Any]) -> None:
         self.records = [*self.records[self.index :], *records]
         self.index = 0
-        self.key = (self.records[0].timestamp, self.topic)
 
     def take(self, other: tuple[int, str] | None, limit: int) -> Run:
         """The records that come before `other`, at least one and at most `limit`."""
@@ -44,19 +43,19 @@ class _Head:
             while index < stop and records[index].timestamp <= latest:
                 index += 1
             stop = index
-        self.index = stop
-        if stop < len(records):
-            self.key = (records[stop].timestamp, self.topic)
-            return Run(self.topic, records[start:stop])
-        self.records, self.index = [], 0
-        return Run(self.topic, records[start:] if start else records)
+        taken = records[start:stop]
+        if stop == len(records):
+            self.records, self.index = [], 0
+        else:
+            self.index = stop
+        return Run(self.topic, taken)
 
 
 class Backlog:
     """Fetched and not yet processed records of one partition group."""
 
     def __init__(self, topics: Iterable[str]) -> None:
-        self._heads = {topic: _Head(topic) for topic in sorted(topics)}
+        self._heads = {topic: _Head(topic) for topic in topics}
 
     def __bool__(self) -> bool:
         return any(head.records for head in self._heads.values())
@@ -74,29 +73,28 @@ class Backlog:
 
     def take(self, limit: int, behind: Callable[[str], bool]) -> list[Run]:
         """At most `limit` records in order; fewer, or none, where a topic that is `behind` has nothing here to compare with."""
-        heads = [head for head in self._heads.values() if head.records]
-        if not heads or any(behind(topic) for topic, head in self._heads.items() if not head.records):
+        if any(behind(topic) for topic, head in self._heads.items() if not head.records):
             return []
+        # (timestamp of its next record, topic) of each topic that has one
+        heap = [(head.records[head.index].timestamp, topic) for topic, head in self._heads.items() if head.records]
+        heapq.heapify(heap)
         runs: list[Run] = []
-        while heads and limit > 0:
-            first, other = _two_oldest(heads)
-            run = first.take(other, limit)
+        while heap and limit > 0:
+            head = self._heads[heap[0][1]]
+            run = head.take(_second(heap), limit)
             runs.append(run)
             limit -= len(run.records)
-            if not first.records:
-                heads.remove(first)
-                if behind(first.topic):
+            if head.records:
+                heapq.heapreplace(heap, (head.records[head.index].timestamp, head.topic))
+            else:
+                heapq.heappop(heap)
+                if behind(head.topic):
                     break
         return runs
 
 
-def _two_oldest(heads: list[_Head]) -> tuple[_Head, tuple[int, str] | None]:
-    """(the head with the oldest record, the key of the next oldest)."""
-    if len(heads) == 1:
-        return heads[0], None
-    first = min(heads, key=_key)
-    return first, min(head.key for head in heads if head is not first)
-
-
-def _key(head: _Head) -> tuple[int, str]:
-    return head.key
+def _second(heap: list[tuple[int, str]]) -> tuple[int, str] | None:
+    """The second smallest of a heap is one of the root's children."""
+    if len(heap) < 3:
+        return heap[1] if len(heap) == 2 else None
+    return heap[1] if heap[1] < heap[2] else heap[2]

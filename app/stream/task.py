@@ -10,19 +10,21 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
 from app.errors import InternalError
 from app.stream import exits
-from app.stream.config import AgentSpec, Hooks, TopicSize
-from app.stream.drive import PARK, AgentCoroutine, AgentEndedError, Forward, advance, shut
+from app.stream.config import AgentSpec
+from app.stream.drive import PARK, AgentEndedError, Forward
 from app.stream.epoch import Epoch
-from app.stream.metrics import Metrics
+from app.stream.feeds import Feeds
 from app.stream.order import Backlog, Run
 from app.stream.poison import INFRASTRUCTURE, PoisonMarks, TooManyPoisonError
-from app.stream.state import GroupState, KeyPartitions
+from app.stream.room import Room
+from app.stream.state import GroupState
 from tables.store import Store
 
 log = logging.getLogger(__name__)
@@ -39,37 +41,6 @@ TAKE_RECORDS = 1000
 ORDER_WAIT_SECONDS = 1.0
 
 current_task: ContextVar["PartitionTask | None"] = ContextVar("partition_task", default=None)
-
-
-class Feed:
-    """What an agent's stream reads: the records of the slice.
-
-    The stream sets `task.record` before it hands one out, and parks after the last.
-    """
-
-    __slots__ = ("slice", "task")
-
-    def __init__(self, task: "PartitionTask") -> None:
-        self.task = task
-        self.slice: list[Any] = []
-
-
-class Room(Protocol):
-    """What a task needs of the worker around it."""
-
-    now_ms: int
-    metrics: Metrics
-    sizes: dict[str, TopicSize]
-    key_partitions: dict[str, KeyPartitions]
-    hooks: Hooks
-
-    def is_full(self) -> bool: ...
-    def hold_seconds(self) -> float: ...
-    def kick(self, force: bool = False) -> None: ...
-    async def progress(self) -> None: ...
-    def left_record(self) -> None: ...
-    def is_behind(self, topic: str, partition: int) -> bool: ...
-    def wants_records(self) -> None: ...
 
 
 class PartitionTask(GroupState):
@@ -95,10 +66,10 @@ class PartitionTask(GroupState):
         self.busy = False  # inside a record
         self.processing = False  # between taking runs and being done with them
         self.stopped: str | None = None  # why this group takes no more records
-        self._agents = agents
-        self._again: list[Run] = []  # to be done again after a poison record, before the backlog
+        self._again: deque[Run] = deque()  # to be done again after a poison record, before the backlog
+        self._cut_off: list[Any] = []  # what the slice in hand leaves for the next one
         self._blocked_since: float | None = None
-        self._feeds: dict[str, list[tuple[Feed, AgentCoroutine]]] = {}
+        self._feeds = Feeds(agents)
         self._slice_records = SLICE_FIRST
         self._held_since = 0.0
         self._hold_seconds = HOLD_SECONDS
@@ -106,11 +77,11 @@ class PartitionTask(GroupState):
 
     def _cut(self) -> None:
         """End the slice after the record in hand: its list is shortened under the feed, which then parks."""
+        offset = self.record.offset
         for feed, _ in self._feeds.get(self.topic or "", ()):
-            offset = self.record.offset
-            index = next((i for i, record in enumerate(feed.slice) if record.offset == offset), None)
-            if index is not None:
-                del feed.slice[index + 1 :]
+            index = next((i for i, record in enumerate(feed.slice) if record.offset == offset), len(feed.slice))
+            self._cut_off += feed.slice[index + 1 :]
+            del feed.slice[index + 1 :]
 
     # -- lifecycle, for assignment.py
 
@@ -119,9 +90,10 @@ class PartitionTask(GroupState):
         if self.stopped is not None:
             return
         self._forget_records()
+        self.record = None
         token = current_task.set(self)
         try:
-            await self._restart_agents()
+            await self._feeds.restart(self)
         finally:
             current_task.reset(token)
         self.active = True
@@ -142,6 +114,8 @@ class PartitionTask(GroupState):
 
     def end_commit(self) -> None:
         assert self.inflight is not None
+        for topic, records in self.inflight.runs:
+            self.room.metrics.consumed(topic, len(records))
         if self.marks:
             for topic, offset in self.inflight.next_offsets.items():
                 self.marks.forget(topic, offset)
@@ -151,7 +125,7 @@ class PartitionTask(GroupState):
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.wait([self._loop_task])
-        self._close_agents()
+        self._feeds.shut()
         for store in self.stores:
             store.close()
 
@@ -161,7 +135,7 @@ class PartitionTask(GroupState):
 
     def _forget_records(self) -> None:
         self.backlog.clear()
-        self._again = []
+        self._again = deque()
         self._blocked_since = None
 
     # -- the loop
@@ -193,16 +167,16 @@ class PartitionTask(GroupState):
             self.room.kick()
             await self.wake.wait()
 
-    def _next_runs(self) -> list[Run]:
+    def _next_runs(self) -> deque[Run]:
         """What to process next; nothing while a topic is waited for, which is at most ORDER_WAIT_SECONDS."""
         if self._again:
-            runs, self._again = self._again, []
+            runs, self._again = self._again, deque()
             return runs
         if not self.backlog:
-            return []
+            return deque()
         now = time.monotonic()
         patience = self._blocked_since is None or now - self._blocked_since < ORDER_WAIT_SECONDS
-        runs = self.backlog.take(TAKE_RECORDS, self._is_behind if patience else _never)
+        runs = deque(self.backlog.take(TAKE_RECORDS, self._is_behind if patience else _never))
         if runs:
             self._blocked_since = None
         elif self._blocked_since is None:
@@ -213,71 +187,82 @@ class PartitionTask(GroupState):
     def _is_behind(self, topic: str) -> bool:
         return self.room.is_behind(topic, self.partition)
 
-    async def _process(self, runs: list[Run]) -> None:
+    async def _process(self, runs: deque[Run]) -> None:
         """All of `runs`, unless the group is paused, stops, or meets a poison record; then the rest is left or queued again."""
-        for number, (topic, records) in enumerate(runs):
-            start, count = 0, len(records)
-            while start < count:
-                while self.active and self.room.is_full():
-                    self.room.kick(force=True)
-                    await self.room.progress()
-                    self._held_since = time.perf_counter()
-                if not self.active:
-                    return
-                part = self._next_slice(topic, records, start)
-                error = await self._slice(topic, part)
-                if error is not None:
-                    self._discard(error, topic, [Run(topic, records[start:]), *runs[number + 1 :]])
-                    await self._restart_agents()
-                    return
-                start += len(part)
-                if time.perf_counter() - self._held_since > self._hold_seconds:
-                    self.room.kick()
-                    await asyncio.sleep(0)
-                    self._held_since = time.perf_counter()
+        while runs:
+            while self.active and self.room.is_full():
+                self.room.kick(force=True)
+                await self.room.progress()
+                self._held_since = time.perf_counter()
+            if not self.active:
+                return
+            error = await self._slice(runs)
+            if error is not None:
+                self._discard(error, runs)
+                await self._feeds.restart(self)
+                return
+            if time.perf_counter() - self._held_since > self._hold_seconds:
+                self.room.kick()
+                await asyncio.sleep(0)
+                self._held_since = time.perf_counter()
 
-    def _next_slice(self, topic: str, records: Sequence[Any], start: int) -> list[Any]:
-        """The next records for the agents; a poisoned record is a slice of its own."""
-        # With several agents on a topic each record goes through all of them before the next one begins.
-        size = self._slice_records if len(self._feeds[topic]) == 1 else 1
-        part = list(records[start : start + size])
-        if self.marks:
-            poisoned = self.marks.next_offset(topic, part[0].offset, part[-1].offset)
-            if poisoned is not None:
-                before = [record for record in part if record.offset < poisoned]
-                return before or part[:1]
-        return part
-
-    async def _slice(self, topic: str, part: list[Any]) -> Exception | None:
-        """Drive the agents through `part` (which may be cut short); the exception of a record that turned out to be poison."""
-        self.topic, self.busy = topic, True
-        began = time.perf_counter()
+    async def _slice(self, runs: deque[Run]) -> Exception | None:
+        """Take a slice of `runs` through the agents. A run whose record turns out to be poison is put back; its exception."""
+        began, before = time.perf_counter(), self.current.records
+        self.busy = True
+        run = None
         try:
-            poison = self.marks.get(topic, part[0].offset) if self.marks else None
-            if poison is not None:
-                await self._call_on_poison(topic, part[0], poison)
-            else:
-                for feed, agent in self._feeds[topic]:
-                    feed.slice = part
-                    signal = agent.send(None)
-                    if signal is not PARK:
-                        await Forward(agent, signal)
+            while runs and self.current.records - before < self._slice_records:
+                run = self._next_run(runs, self._slice_records - (self.current.records - before))
+                await self._run_agents(run)
+                if self._cut_off:
+                    runs.appendleft(Run(run.topic, self._cut_off))
+                    self._cut_off = []
+                    break
         except StopIteration:
-            raise AgentEndedError(f"an agent of {topic} left its loop") from None
+            raise AgentEndedError(f"an agent of {self.topic} left its loop") from None
         except INFRASTRUCTURE:
             raise
         except Exception as error:
-            if self.record is None or self.room.hooks.on_poison is None:
+            if self.record is None or run is None or self.room.hooks.on_poison is None:
                 raise
+            runs.appendleft(run)
             return error
         finally:
             self.busy = False
             self.room.left_record()
         self.record = None
-        self.current.processed(topic, part)
-        self.room.metrics.consumed(topic, len(part))
-        self._adapt(time.perf_counter() - began, len(part))
+        self._adapt(time.perf_counter() - began, self.current.records - before)
         return None
+
+    async def _run_agents(self, run: Run) -> None:
+        topic, records = run
+        self.topic = topic
+        poison = self.marks.get(topic, records[0].offset) if self.marks else None
+        if poison is not None:
+            await self._call_on_poison(topic, records[0], poison)
+        else:
+            for feed, agent in self._feeds[topic]:
+                feed.slice = records
+                signal = agent.send(None)
+                if signal is not PARK:
+                    await Forward(agent, signal)
+        self.current.processed(run)
+
+    def _next_run(self, runs: deque[Run], limit: int) -> Run:
+        """The next run, at most `limit` records of it; a poisoned record is a run of its own."""
+        run = runs.popleft()
+        records = run.records
+        # With several agents on a topic each record goes through all of them before the next one begins.
+        size = limit if len(self._feeds[run.topic]) == 1 else 1
+        if self.marks:
+            poisoned = self.marks.next_offset(run.topic, records[0].offset, records[-1].offset)
+            if poisoned is not None:
+                size = min(size, max(1, sum(1 for record in records if record.offset < poisoned)))
+        if len(records) <= size:
+            return run
+        runs.appendleft(Run(run.topic, records[size:]))
+        return Run(run.topic, records[:size])
 
     def _adapt(self, seconds: float, count: int) -> None:
         if seconds > self._hold_seconds and count > 1:
@@ -287,9 +272,9 @@ class PartitionTask(GroupState):
 
     # -- poison
 
-    def _discard(self, error: Exception, topic: str, rest: list[Run]) -> None:
+    def _discard(self, error: Exception, rest: Iterable[Run]) -> None:
         """Drop the current epoch and do its records again, with the failed one marked. Nothing of it has left this process."""
-        record, epoch = self.record, self.current
+        record, epoch, topic = self.record, self.current, self.topic or ""
         log.error(
             "poison record %s-%d offset %d: %r; doing %d records again without it",
             topic, self.partition, record.offset, error, epoch.records, exc_info=error,
@@ -297,13 +282,14 @@ class PartitionTask(GroupState):
         self.room.metrics.poison += 1
         self.room.metrics.discarded_records += epoch.records
         self.record = None
+        self._cut_off = []
         self.current = Epoch(len(self.stores))
         try:
             self.marks.add(topic, record.offset, error)
         except TooManyPoisonError as limit:
             self._stop(str(limit))
             return
-        self._again = [*epoch.runs, *rest]
+        self._again = deque([*epoch.runs, *rest])
 
     def _stop(self, why: str) -> None:
         self.stopped = why
@@ -325,28 +311,13 @@ class PartitionTask(GroupState):
             result = hook(topic, self.partition, record, error)
             if inspect.isawaitable(result):
                 await result
+        except INFRASTRUCTURE:
+            raise
         except Exception as failure:
             raise InternalError(
                 f"on_poison failed for {topic}-{self.partition} offset {record.offset}: {failure!r}",
                 "Mend the hook: it must take any record",
             ) from failure
-
-    # -- agents
-
-    async def _restart_agents(self) -> None:
-        """New coroutines, run up to their first record: what an old one remembers of a discarded epoch goes with it."""
-        self._close_agents()
-        self.record = None
-        for spec in self._agents:
-            feed, agent = spec.start(self)
-            self._feeds.setdefault(spec.topic, []).append((feed, agent))
-            await advance(agent)
-
-    def _close_agents(self) -> None:
-        for feeds in self._feeds.values():
-            for _, agent in feeds:
-                shut(agent)
-        self._feeds = {}
 
 
 def _never(topic: str) -> bool:

@@ -10,7 +10,7 @@ import fcntl
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -229,14 +229,8 @@ class Worker:
         self.ready.set()
         self._arrived.set()
 
-    def _on_commit(self, tasks: Sequence[PartitionTask], seconds: float) -> None:
+    def _on_commit(self, offsets: Mapping[tuple[str, int], int], seconds: float) -> None:
         if self.hooks.committed is not None:
-            offsets = {
-                (topic, task.partition): offset
-                for task in tasks
-                if task.inflight is not None
-                for topic, offset in task.inflight.next_offsets.items()
-            }
             self.hooks.committed(offsets, seconds)
 
 

@@ -269,7 +269,7 @@ def test_a_scan_is_the_three_layers_merged(
 
 
 def test_the_fake_room_has_what_a_room_has() -> None:
-    from app.stream.task import Room
+    from app.stream.room import Room
 
     wanted = {name for name in vars(Room) if not name.startswith("_")} | set(Room.__annotations__)
     assert wanted <= set(dir(FakeRoom)) | set(vars(FakeRoom(Hooks())))

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from app.stream.drive import park
 from app.stream.face.unsupported import INSTEAD, refuse
-from app.stream.task import Feed, PartitionTask
+from app.stream.feeds import Feed
+from app.stream.task import PartitionTask
 
 
 class Message(NamedTuple):
