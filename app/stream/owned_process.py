@@ -31,9 +31,7 @@ def popen_detached(
     more: variables beside those of this process's environment. stdin: subprocess.PIPE to write to the child.
     """
     environment = {**os.environ, **(more or {})}
-    return subprocess.Popen(
-        command, stdin=stdin, stdout=console, stderr=console, env=environment, start_new_session=True
-    )
+    return subprocess.Popen(command, stdin=stdin, stdout=console, stderr=console, env=environment, start_new_session=True)
 
 
 def popen_owned(

@@ -69,8 +69,6 @@ class Worker:
         """Check the topics, join the group. Raises OperatorError for anything that a person must mend."""
         self._lock = _lock(self.directory)
         self.transactional_id = f"{self.config.app_id}-{self.worker_id()}"
-        self.groups, self.sizes = await check_topology(self.config, self.topology)
-        self.key_partitions = {topic: KeyPartitions(size.partitions) for topic, size in self.sizes.items()}
         self.producer = TransactionalProducer(
             transactional_id=self.transactional_id,
             transaction_timeout_ms=self.config.transaction_timeout_ms,
@@ -80,8 +78,18 @@ class Worker:
         )
         self.topology.assignor.worker_id = self.worker_id()
         self.consumer = group_consumer(self.config, self.topology.assignor)
+        # All at once, for a quick restart; the check is awaited first, since its error says most.
         # InitProducerId fences a former process of this worker and ends its transaction, before any offset is read.
-        await asyncio.gather(self._start_producer(), self.consumer.start())
+        starting = asyncio.gather(self.producer.start(), self.consumer.start())
+        try:
+            self.groups, self.sizes = await check_topology(self.config, self.topology)
+        except BaseException:
+            starting.cancel()
+            await asyncio.wait([starting])
+            raise
+        await starting
+        self.key_partitions = {topic: KeyPartitions(size.partitions) for topic, size in self.sizes.items()}
+        await self._preload_metadata()
         use_raw_records(self.consumer, self._arrived.set)
         self.committer = Committer(
             self.config, self.producer, self.transactional_id, self.tasks, self.sizes, self.metrics, self._on_commit
@@ -215,8 +223,7 @@ class Worker:
             self, partition, self.topology.agents, stores, self._changelogs, marks, self.config.max_epoch_bytes
         )
 
-    async def _start_producer(self) -> None:
-        await self.producer.start()
+    async def _preload_metadata(self) -> None:
         for topic, size in self.sizes.items():
             known = await self.producer.partitions_for(topic)
             if len(known) != size.partitions:

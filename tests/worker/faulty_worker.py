@@ -1,6 +1,7 @@
 """`truelift worker` with what a test plants in it, as JSON in one variable that the product does not know.
 
-plan: fields of FaultPlan. raise_on: the engine raises on every record whose bytes contain that text.
+plan: fields of FaultPlan. log_level: as of the command.
+raise_on: the engine raises on every record whose bytes contain that text.
 """
 
 import json
@@ -36,7 +37,7 @@ def main() -> None:
     # Expected at each transaction that follows another closely, and repeated within milliseconds.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     try:
-        run_worker(Settings(), os.environ.get("WLOG", "warning"), **plan)
+        run_worker(Settings(), faults.get("log_level", "warning"), **plan)
     except TrueliftError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

@@ -10,7 +10,7 @@ from tests.worker.journal import Entry, Journal
 from tests.worker.process import WorkerProcess
 from tests.worker.traffic import Traffic
 
-RATE = 250
+RATE = 120
 # Between two deaths at random; a worker has made some dozen commits by then.
 ALIVE_MAX_SECONDS = 0.5
 # The commit, counted from a worker's start, at which it dies: the first ones restore and catch up, later ones are steady.
@@ -45,18 +45,25 @@ class Siege:
             worker = self.workers[number % len(self.workers)]
             await asyncio.sleep(self._random.uniform(0, ALIVE_MAX_SECONDS))  # the moment is what is tested
             await worker.kill()
-            await self._start_again(worker)
+            worker.start()
+            self.seconds.append(await self._served_since(worker.started_at))
 
-    async def die_at(self, point: str, rounds: int, **mistakes: bool) -> None:
-        """SIGKILL to itself when a commit reaches `point`. mistakes: see FaultPlan."""
-        for number in range(rounds):
-            worker = self.workers[number % len(self.workers)]
-            await worker.kill()
-            nth = self._random.randint(1, NTH_MAX)
-            worker.start(plan={"crash_at": point, "nth": nth, **mistakes})
-            code = await worker.ended(SERVED_SECONDS)
-            assert code == -9, f"ended with {code} instead of at {point}\n{worker.log}"
-            await self._start_again(worker)
+    async def die_at(self, point: str, kills: int, **mistakes: bool) -> None:
+        """SIGKILL to itself when a commit reaches `point`; each start is also the restart after the death before.
+
+        mistakes: see FaultPlan.
+        """
+        for _ in range(-(-kills // len(self.workers))):
+            for worker in self.workers:
+                if worker.running:
+                    await worker.kill()
+                worker.start(plan={"crash_at": point, "nth": self._random.randint(1, NTH_MAX), **mistakes})
+            for worker in self.workers:
+                code = await worker.ended(SERVED_SECONDS)
+                assert code == -9, f"ended with {code} instead of at {point}\n{worker.log}"
+        for worker in self.workers:
+            worker.start()
+        self.seconds.append(await self._served_since(self.workers[0].started_at))
 
     async def finish(self) -> None:
         """All that was sent is journalled; the workers drain and end."""
@@ -71,10 +78,6 @@ class Siege:
         ordered = sorted(self.seconds)
         middle, worst = ordered[len(ordered) // 2], ordered[-1]
         sys.stdout.write(f"{what}: {len(ordered)} restarts, work goes on after p50 {middle:.2f} s, max {worst:.2f} s\n")
-
-    async def _start_again(self, worker: WorkerProcess) -> None:
-        worker.start()
-        self.seconds.append(await self._served_since(worker.started_at))
 
     async def _served_since(self, started_at: float) -> float:
         """Seconds until every partition had a record that was decided after that moment."""

