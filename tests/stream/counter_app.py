@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from app.stream import App, StreamSettings
+from app.stream.config import MAX_REQUEST_BYTES
 from app.stream.face.run import run
 from app.stream.face.stream import Message
 from app.stream.faults import FaultPlan
 
-OVERSIZE_BYTES = 2 << 20
+OVERSIZE_BYTES = MAX_REQUEST_BYTES + 1
 
 
 class Counter:

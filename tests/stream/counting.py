@@ -49,6 +49,7 @@ class Run:
         self.sent: list[dict[str, Any]] = []
         self.seen: list[dict[str, Any]] = []
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.reader: asyncio.Task[None] | None = None
 
     # -- topics and load
 
@@ -154,7 +155,13 @@ class Run:
 
     async def outputs(self, count: int) -> None:
         """Wait until `count` outputs are visible in all."""
-        await until(lambda: len(self.seen) >= count, f"{count} outputs", lambda: f"{len(self.seen)} seen")
+
+        def there() -> bool:
+            if self.reader is not None and self.reader.done():
+                self.reader.result()  # raises what ended it
+            return len(self.seen) >= count
+
+        await until(there, f"{count} outputs", lambda: f"{len(self.seen)} seen")
 
     async def read(self) -> None:
         async with consumer(self.broker, self.out) as outputs:
@@ -196,13 +203,13 @@ async def counter_run(broker: str, name: str, folder: Path, **partitions: int) -
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(broker, name, folder)
     await run.create(**partitions)
-    reader = asyncio.create_task(run.read())
+    run.reader = asyncio.create_task(run.read())
     try:
         yield run
     finally:
         run.end()
-        reader.cancel()
-        await asyncio.wait([reader])
+        run.reader.cancel()
+        await asyncio.wait([run.reader])
 
 
 @asynccontextmanager
