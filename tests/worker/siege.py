@@ -40,7 +40,7 @@ class Siege:
         await asyncio.gather(self._load, return_exceptions=kind is not None)
 
     async def die_at_random(self, rounds: int) -> None:
-        """SIGKILL at any moment."""
+        """SIGKILL at any moment, one worker at a time; `seconds` says how soon all goes on after each restart."""
         for number in range(rounds):
             worker = self.workers[number % len(self.workers)]
             await asyncio.sleep(self._random.uniform(0, ALIVE_MAX_SECONDS))  # the moment is what is tested
@@ -63,7 +63,7 @@ class Siege:
                 assert code == -9, f"ended with {code} instead of at {point}\n{worker.log}"
         for worker in self.workers:
             worker.start()
-        self.seconds.append(await self._served_since(self.workers[0].started_at))
+        await self._served_since(self.workers[0].started_at)
 
     async def finish(self) -> None:
         """All that was sent is journalled; the workers drain and end."""
