@@ -11,14 +11,17 @@ from app.engine.unit import UnitRows
 # Reasons of a decision that acts with the unit's variant. A fallback acts too, but shows no variant.
 SERVING = frozenset({"assigned", "sticky", "non_experimental"})
 _JSON_BOOL = ("false", "true")
+_NO_TIMERS = '"timers_set":[],"timers_cancelled":[]'
 
 
 def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, cause: str) -> str:
     """The decision of `policy` on `occasion` as JSON; assignment, holdout, timers and exposure are left in `rows`."""
-    recorded = rows.assignments.get(policy.key)
+    existing = rows.assignments.get(policy.key)
+    if policy.reassign and _moves(policy, existing):
+        existing = None
     pending = rows.pending.get(policy.key) if rows.pending else None
     held = rows.holdouts.get(policy.holdout.name) if policy.holdout is not None else None
-    draft = Draft(policy, occasion, cause, None if _moves(policy, recorded) else recorded, held, pending)
+    draft = Draft(policy, occasion, cause, existing, held, pending)
     stop, gates = run_gates(draft)
     reason = _reason(draft, stop)
     made_id = decision_id(occasion.topic, occasion.partition, occasion.offset, policy.key)
@@ -26,10 +29,11 @@ def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, ca
     action = "null"
     if reason in SERVING and bound is not None:
         action = policy.actions[bound["rule_version"], bound["variant"]].json
-        _serve(policy, occasion, rows, bound, made_id)
+        if bound["exposed_us"] is None:
+            _serve(policy, occasion, rows, bound, made_id)
     elif reason == "late_fallback":
         action = policy.fallback_action.json
-    timers = _timers(draft, rows, made_id)
+    timers = _NO_TIMERS if pending is None and draft.new_timer is None else _timers(draft, rows, made_id)
     if bound is None:
         version, phase, assignment = policy.rule_version, policy.phase, "null"
     else:
@@ -52,10 +56,8 @@ def _quoted(text: str | None) -> str:
 
 
 def _moves(policy: CompiledPolicy, recorded: Row | None) -> bool:
-    """Only a version that says `reassign` may move a unit, and it never moves one out of its holdout."""
-    return (
-        policy.reassign and recorded is not None and recorded["rule_version"] < policy.rule_version and not recorded["holdout"]
-    )
+    """A version that says `reassign` moves a unit, but never out of its holdout. No other version may."""
+    return recorded is not None and recorded["rule_version"] < policy.rule_version and not recorded["holdout"]
 
 
 def _reason(draft: Draft, stop: Stop | None) -> str:
@@ -97,8 +99,6 @@ def _serve(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, bound: Ro
 
     Law of exposure: without a render only where the policy says `exposure: on_decision`, and once an assignment.
     """
-    if bound["exposed_us"] is not None:
-        return
     rows.serve(
         bound,
         {

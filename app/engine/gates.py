@@ -221,39 +221,40 @@ def run_gates(draft: Draft) -> tuple[Stop | None, str]:
     What the first two gates and, for a unit assigned before, the gates from holdout to variant leave in the journal depends on
     the policy snapshot and on very little else: it is remembered in the snapshot once they have passed.
     """
-    remembered, existing = draft.policy.remembered, draft.existing
-    ran: list[str] = []
+    policy, existing = draft.policy, draft.existing
+    remembered = policy.remembered
     first = (draft.cause, draft.occasion.stale)
-    if first in remembered:
-        ran.append(remembered[first])
-    else:
-        stop = _run(_FIRST, draft, ran)
+    text = remembered.get(first)
+    if text is None:
+        stop, text = _run(_FIRST, draft)
         if stop is not None:
-            return stop, ",".join(ran)
-        remembered[first] = ",".join(ran)
-    stop = _run(_ELIGIBILITY, draft, ran)
-    if stop is None:
-        settled = None if existing is None else (existing["rule_version"], existing["variant"])
-        if settled in remembered:
-            existing_assignment(draft)
-            ran.append(remembered[settled])
-        else:
-            start = len(ran)
-            stop = _run(_SETTLED, draft, ran)
-            if stop is None and settled is not None:
-                remembered[settled] = ",".join(ran[start:])
-    if stop is None:
-        stop = _run(_LAST, draft, ran)
-    return stop, ",".join(ran)
+            return stop, text
+        remembered[first] = text
+    stop, more = _run(_ELIGIBILITY, draft)
+    text = f"{text},{more}"
+    if stop is not None:
+        return stop, text
+    settled = None if existing is None else (existing["rule_version"], existing["variant"])
+    more = None if settled is None else remembered.get(settled)
+    if more is not None:
+        existing_assignment(draft)
+    else:
+        stop, more = _run(_SETTLED, draft)
+        if stop is not None:
+            return stop, f"{text},{more}"
+        if settled is not None:
+            remembered[settled] = more
+    stop, last = _run(_LAST, draft)
+    return stop, f"{text},{more},{last}"
 
 
-def _run(gates: tuple[tuple[str, Gate], ...], draft: Draft, ran: list[str]) -> Stop | None:
+def _run(gates: tuple[tuple[str, Gate], ...], draft: Draft) -> tuple[Stop | None, str]:
     """Every `why` is made of names of narrow charset and of numbers, so it needs no escaping."""
+    text = ""
     for opening, gate in gates:
         found = gate(draft)
         if found.__class__ is not str:
             assert isinstance(found, Stop)
-            ran.append(f'{opening.replace("true", "false")}{found.why}"}}')
-            return found
-        ran.append(f'{opening}{found}"}}')
-    return None
+            return found, f'{text}{opening.replace("true", "false")}{found.why}"}}'
+        text = f'{text}{opening}{found}"}},'
+    return None, text[:-1]

@@ -32,6 +32,9 @@ from app.stream.task import PartitionTask
 log = logging.getLogger(__name__)
 
 ABORT_SECONDS = 5.0
+# While records wait that are fetched and not begun, a commit waits for more of them, so long at most: each transaction costs
+# the worker milliseconds, and behind a backlog a decision waits longer than that anyway.
+BEHIND_SECONDS = 0.03
 
 SendFuture = asyncio.Future[RecordMetadata]
 
@@ -113,9 +116,12 @@ class Committer:
         if not ready:
             return
         now = time.monotonic()
-        if now < self._next_at and not force:
+        due_at = self._next_at
+        if any(task.backlog for task in self._tasks.values()):
+            due_at += BEHIND_SECONDS
+        if now < due_at and not force:
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._on_timer)
+                self._timer = asyncio.get_running_loop().call_later(due_at - now, self._on_timer)
             return
         self._next_at = now + self._interval_seconds
         for task in ready:

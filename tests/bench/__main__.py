@@ -38,7 +38,9 @@ def _engine(console: Console) -> dict[str, float]:
     table = Table("engine alone, 4 policies triggered", "decisions/s", title="Engine beside growthbook")
     table.add_row("truelift, full record", f"{result.ours:,.0f}")
     table.add_row("growthbook package", f"{result.growthbook:,.0f}")
+    table.add_row("growthbook package, sticky buckets", f"{result.growthbook_sticky:,.0f}")
     table.add_row("ratio (wanted >= 2)", f"{result.ours / result.growthbook:.2f}")
+    table.add_row("ratio, sticky", f"{result.ours / result.growthbook_sticky:.2f}")
     console.print(table)
     return result._asdict()
 
