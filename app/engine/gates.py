@@ -230,22 +230,22 @@ def run_gates(draft: Draft) -> tuple[Stop | None, str]:
         if stop is not None:
             return stop, text
         remembered[first] = text
-    stop, more = _run(_ELIGIBILITY, draft)
-    text = f"{text},{more}"
+    stop, eligible = _run(_ELIGIBILITY, draft)
+    text = f"{text},{eligible}"
     if stop is not None:
         return stop, text
-    settled = None if existing is None else (existing["rule_version"], existing["variant"])
-    more = None if settled is None else remembered.get(settled)
-    if more is not None:
+    version = None if existing is None else (existing["rule_version"], existing["variant"])
+    settled = None if version is None else remembered.get(version)
+    if settled is not None:
         existing_assignment(draft)
     else:
-        stop, more = _run(_SETTLED, draft)
+        stop, settled = _run(_SETTLED, draft)
         if stop is not None:
-            return stop, f"{text},{more}"
-        if settled is not None:
-            remembered[settled] = more
+            return stop, f"{text},{settled}"
+        if version is not None:
+            remembered[version] = settled
     stop, last = _run(_LAST, draft)
-    return stop, f"{text},{more},{last}"
+    return stop, f"{text},{settled},{last}"
 
 
 def _run(gates: tuple[tuple[str, Gate], ...], draft: Draft) -> tuple[Stop | None, str]:
