@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 ABORT_SECONDS = 5.0
 # While records wait that are fetched and not begun, a commit waits for more of them, so long at most: each transaction costs
 # the worker milliseconds, and behind a backlog a decision waits longer than that anyway.
-BEHIND_SECONDS = 0.03
+BEHIND_SECONDS = 0.01
 
 SendFuture = asyncio.Future[RecordMetadata]
 
