@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deadletter": ("app.deadletter.commands", "deadletter_app"),
     "replay": ("app.replay.commands", "replay_app"),
     "check": ("app.checker.commands", "check"),
+    "stats": ("app.analysis.commands", "stats_app"),
     "latency": ("app.latency", "latency"),
     "drill": ("app.drill.commands", "drill_app"),
     "demo": ("app.demo.commands", "demo"),
