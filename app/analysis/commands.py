@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from app.analysis.boundaries import boundary
-from app.analysis.inputs import read_arm, read_counts, read_number, read_shares, read_whole
+from app.analysis.inputs import read_arm, read_counts, read_distribution, read_number, read_shares, read_whole
+from app.analysis.planning import power, sample_size
 from app.analysis.proportions import relative_lift
-from app.analysis.shares import srm
+from app.analysis.sequential import USUAL_DIFFERENCE, sequential
+from app.analysis.shares import psi, srm
 
 stats_app = typer.Typer(no_args_is_help=True, help="Calculators of experiment statistics. They read nothing but their options.")
 
@@ -35,6 +37,8 @@ def _read_option(read: Callable[[str, str], Any], name: str, explanation: str) -
 Control = Annotated[str, typer.Option(help="conversions/users, such as 1000/10000.")]
 Treatment = Annotated[str, typer.Option(help="conversions/users, such as 1100/10000.")]
 Alpha = Annotated[float, _number("--alpha", "Accepted chance of a false alarm, two-sided; intervals have 1 - alpha.")]
+P1 = Annotated[float, _number("--p1", "Conversion rate of the control, such as 0.1.")]
+P2 = Annotated[float, _number("--p2", "Conversion rate of the treatment, such as 0.105.")]
 Kind = Literal["obrien-fleming", "pocock", "lan-demets"]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -64,6 +68,54 @@ def boundary_command(
 ) -> None:
     """How far |z| must be out at each planned look, two-sided, so that all looks together err with alpha."""
     _show(boundary(kind, looks, alpha), json)
+
+
+@stats_app.command("power")
+def power_command(
+    p1: P1,
+    p2: P2,
+    n_per_arm: Annotated[int, _whole("--n-per-arm", "Users in each of the two arms.")],
+    alpha: Alpha = 0.05,
+    json: Json = False,
+) -> None:
+    """The chance that the pooled z test finds this difference, at one look."""
+    _show(power(p1, p2, n_per_arm, alpha), json)
+
+
+@stats_app.command("sample-size")
+def sample_size_command(
+    p1: P1,
+    p2: P2,
+    wanted: Annotated[float, _number("--power", "The chance of finding the difference, such as 0.8.")] = 0.8,
+    alpha: Alpha = 0.05,
+    json: Json = False,
+) -> None:
+    """The fewest users an arm with which the pooled z test has this power, at one look."""
+    _show(sample_size(p1, p2, wanted, alpha), json)
+
+
+@stats_app.command("psi")
+def psi_command(
+    expected: Annotated[str, typer.Option(help="Bins as they were: counts (20,30,50) or shares (0.2,0.3,0.5).")],
+    actual: Annotated[str, typer.Option(help="The same bins as they are, as counts or shares.")],
+    json: Json = False,
+) -> None:
+    """Population stability index: stable below .1, moderate below .25, else major."""
+    _show(psi(read_distribution(expected, "--expected"), read_distribution(actual, "--actual")), json)
+
+
+@stats_app.command("sequential")
+def sequential_command(
+    control: Control,
+    treatment: Treatment,
+    alpha: Alpha = 0.05,
+    tuned_for: Annotated[
+        float, _number("--tuned-for", "The absolute difference it shall be narrow for; planned, never fitted.")
+    ] = USUAL_DIFFERENCE,
+    json: Json = False,
+) -> None:
+    """Difference of two conversion rates with an interval that holds however often and whenever it is read."""
+    _show(sequential(read_arm(control, "--control"), read_arm(treatment, "--treatment"), alpha, tuned_for), json)
 
 
 def _show(result: Any, json: bool) -> None:

@@ -16,6 +16,10 @@ ANSWERS = {
     ("relative-lift", *ARMS): {"diff", "diff_ci", "relative_lift", "relative_lift_ci", "z", "p"},
     ("srm", "--observed", "4980,5020", "--expected", "0.5,0.5"): {"chi2", "p", "alarm"},
     ("boundary", "--kind", "obrien-fleming", "--looks", "5", "--alpha", "0.05"): {"z"},
+    ("power", "--p1", "0.1", "--p2", "0.105", "--n-per-arm", "57763"): {"power"},
+    ("sample-size", "--p1", "0.1", "--p2", "0.105", "--power", "0.8"): {"n_per_arm"},
+    ("psi", "--expected", "0.2,0.3,0.5", "--actual", "0.3,0.3,0.4"): {"psi", "band"},
+    ("sequential", *ARMS): {"diff", "ci", "halfwidth"},
 }
 # A command that refuses, and what its error must name.
 REFUSALS = {
@@ -48,6 +52,29 @@ REFUSALS = {
     ("boundary", "--kind", "haybittle", "--looks", "5"): "haybittle",
     ("boundary", "--kind", "pocock", "--looks", "2.5"): "--looks is '2.5'",
     ("boundary", "--kind", "pocock", "--looks", "5", "--alpha", "abc"): "--alpha is 'abc'",
+    ("power", "--p1", "0", "--p2", "0.1", "--n-per-arm", "10"): "p1 is 0.0",
+    ("power", "--p1", "0.1", "--p2", "nan", "--n-per-arm", "10"): "p2 is nan",
+    ("power", "--p1", "0.1", "--p2", "0.2", "--n-per-arm", "0"): "n-per-arm is 0",
+    ("power", "--p1", "0.1", "--p2", "0.2", "--n-per-arm", "-5"): "n-per-arm is -5",
+    ("power", "--p1", "0.1", "--p2", "0.2", "--n-per-arm", "many"): "--n-per-arm is 'many'",
+    ("sample-size", "--p1", "0.1", "--p2", "0.1", "--power", "0.8"): "tell 0.1 from 0.1",
+    ("sample-size", "--p1", "0.1", "--p2", "0.1000000000000001"): "tell 0.1 from 0.1000000000000001",
+    ("sample-size", "--p1", "1.5", "--p2", "0.1"): "p1 is 1.5",
+    ("sample-size", "--p1", "-0.1", "--p2", "0.1"): "p1 is -0.1",
+    ("sample-size", "--p1", "ten", "--p2", "0.1"): "--p1 is 'ten'",
+    ("sample-size", "--p1", "0.1", "--p2", "0.2", "--power", "1"): "power is 1.0",
+    ("sample-size", "--p1", "0.1", "--p2", "0.2", "--power", "0.05"): "power is 0.05",
+    ("sample-size", "--p1", "0.1", "--p2", "0.2", "--power", "nan"): "power is nan",
+    ("psi", "--expected", "0.5,0.4", "--actual", "0.5,0.5"): "--expected is '0.5,0.4', which adds up to 0.9, not 1",
+    ("psi", "--expected", "0.5,0.5", "--actual", "0,0"): "--actual has no exposures",
+    ("psi", "--expected", "0.5,0.5", "--actual", "0.2,0.3,0.5"): "actual has 3 numbers and expected has 2",
+    ("psi", "--expected", "0.5,0.5", "--actual", "1.5,-0.5"): "--actual is '1.5,-0.5'",
+    ("psi", "--expected", "0.5,0.5", "--actual", "inf,1"): "--actual is 'inf,1'",
+    ("psi", "--expected", "0.5,0.5", "--actual", "a,b"): "--actual is 'a,b'",
+    ("sequential", "--control", "0/0", "--treatment", "1/10"): "--control has no exposures: 0/0",
+    ("sequential", "--control", "1/10", "--treatment", "11/10"): "--treatment has 11 conversions of 10 users",
+    ("sequential", *ARMS, "--alpha", "0"): "alpha is 0.0",
+    ("sequential", *ARMS, "--tuned-for", "0"): "tuned-for is 0.0",
 }
 
 
