@@ -16,7 +16,7 @@ _WHOLE = re.compile(r"[0-9]{1,15}")
 LARGEST_NUMBER = 10.0**15
 # Shares are often written by hand: 0.3333333 three times is meant to be 1.
 SHARES_TOLERANCE = 1e-6
-# Below this, quantiles of the normal distribution say nothing of real data.
+# Nearer to 0 or 1, normal quantiles say nothing of real data and root finding has no room left.
 SMALLEST_ALPHA = 1e-6
 
 
@@ -108,8 +108,8 @@ def read_distribution(text: str, name: str) -> tuple[float, ...]:
 
 def check_alpha(alpha: float) -> float:
     """The chance of a false alarm that is accepted, two-sided."""
-    if not SMALLEST_ALPHA <= alpha < 1:
-        raise CallerError(f"alpha is {alpha}", f"Give a number from {SMALLEST_ALPHA} to below 1, such as 0.05")
+    if not SMALLEST_ALPHA <= alpha <= 1 - SMALLEST_ALPHA:
+        raise CallerError(f"alpha is {alpha}", f"Give a number from {SMALLEST_ALPHA} to {1 - SMALLEST_ALPHA}, such as 0.05")
     return alpha
 
 

@@ -33,7 +33,7 @@ def test_the_tables_of_jennison_and_turnbull(kind: str, table: dict[int, float])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("looks", "alpha"), [(1, 0.05), (3, 0.5), (7, 0.01), (28, 0.1), (12, 1e-6)])
+@pytest.mark.parametrize(("looks", "alpha"), [(1, 0.05), (3, 0.5), (7, 0.01), (28, 0.1), (12, 1e-6), (50, 1 - 1e-6)])
 def test_all_looks_together_spend_alpha(kind: str, looks: int, alpha: float) -> None:
     assert sum(crossing_chances(boundary(kind, looks, alpha).z)) == pytest.approx(alpha, rel=1e-6)
 
@@ -94,6 +94,12 @@ def test_the_most_looks_are_quick_and_finite(kind: str) -> None:
 def test_an_impossible_number_of_looks_is_refused(looks: int) -> None:
     with pytest.raises(CallerError, match=f"looks is {looks}"):
         boundary("pocock", looks)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 1 - 1.2e-16, math.nan])
+def test_an_impossible_alpha_is_refused(alpha: float) -> None:
+    with pytest.raises(CallerError, match="alpha is"):
+        boundary("lan-demets", 50, alpha)
 
 
 def test_a_boundary_that_there_is_not_is_refused() -> None:
