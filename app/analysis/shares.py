@@ -11,7 +11,7 @@ from scipy.special import chdtrc
 
 from app.errors import CallerError
 
-# Asked of every experiment, many times: at .0005 a false alarm stays rare (Fabijan et al., KDD 2019; issue 6, point 4).
+# Asked of every experiment, many times: at .0005 a false alarm stays rare (Fabijan et al., KDD 2019).
 SRM_ALARM_P = 0.0005
 # PSI at or above the limit is called by the name; the limits are the usual ones of credit scoring (Siddiqi 2006).
 BANDS = ((0.25, "major"), (0.1, "moderate"), (0.0, "stable"))

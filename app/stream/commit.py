@@ -116,10 +116,7 @@ class Committer:
         if not ready:
             return
         now = time.monotonic()
-        due_at = self._next_at
-        if any(task.backlog for task in self._tasks.values()):
-            due_at += BEHIND_SECONDS
-        if now < due_at and not force:
+        if not force and now < (due_at := self._due_at()):
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(due_at - now, self._on_timer)
             return
@@ -127,6 +124,10 @@ class Committer:
         for task in ready:
             task.begin_commit()
         self._running = asyncio.create_task(self._guarded(ready), name="commit")
+
+    def _due_at(self) -> float:
+        behind = any(task.backlog for task in self._tasks.values())
+        return self._next_at + BEHIND_SECONDS if behind else self._next_at
 
     def _on_timer(self) -> None:
         self._timer = None

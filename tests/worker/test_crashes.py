@@ -19,6 +19,7 @@ from tests.worker.traffic import Traffic
 pytestmark = pytest.mark.kafka
 
 SEED = 20_261_123
+
 MakeWorkers = Callable[[int], list[WorkerProcess]]
 
 
