@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".truelift"), description="stores, keys, warehouse and the embedded broker")
     keys_dir: Path | None = Field(None, description="none: <data_dir>/keys")
     root_public_key: str | None = Field(None, description="none: the text of <keys_dir>/root.pub")
+    warehouse_dir: Path | None = Field(None, description="none: <data_dir>/warehouse")
     actor: str | None = Field(None, description="name of the key that governance commands sign with (--as)")
 
     app_id: str = Field("truelift", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group; changelog prefix")
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise _explained(error) from None
 
-    @field_validator("data_dir", "keys_dir", mode="after")
+    @field_validator("data_dir", "keys_dir", "warehouse_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children (workers, the broker) may run elsewhere and must mean the same folder.
@@ -87,6 +88,13 @@ class Settings(BaseSettings):
 
     def keys(self) -> Path:
         return self.keys_dir or self.data_dir / "keys"
+
+    def warehouse(self) -> Path:
+        """Tables for analysis, and the checkpoints of replays: what is kept when Kafka's retention is over."""
+        return self.warehouse_dir or self.data_dir / "warehouse"
+
+    def checkpoints(self) -> Path:
+        return self.warehouse() / "checkpoints"
 
     def broker_file(self) -> Path:
         """Where a running embedded broker says its address and pid (written by app/stream/broker)."""
