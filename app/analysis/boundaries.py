@@ -89,6 +89,18 @@ def boundary_at(kind: str, times: Sequence[float], alpha: float = 0.05, taken: S
     return Boundary(KINDS[kind](inside, spent, list(times), alpha))
 
 
+def limits_spending(information: Sequence[float], due: Sequence[float]) -> list[float]:
+    """The z at each look, so that up to it no more is spent than is due by then.
+
+    information: what each look rests on, growing, in any unit (users, or 1 / variance); due: the alpha that may be spent up to
+    each look, growing. What looks come, and what each may spend, must not depend on what the arms showed; how much
+    information has come by then may (Lan and DeMets, Biometrics 45 (1989), spending by the calendar).
+    """
+    times = [amount / information[-1] for amount in information]
+    _check_times(times)
+    return _spending(_START, 0.0, times, due)
+
+
 def crossing_chances(z: Sequence[float], times: Sequence[float] | None = None) -> list[float]:
     """The chance, if there is no effect, that each look is the first to cross. Their sum is the alpha of the boundary.
 
@@ -112,14 +124,8 @@ def lan_demets(inside: _Inside, spent: float, times: Sequence[float], alpha: flo
 
     Spent by the share t of the information: 4 (1 - Phi(z_(alpha/4) / sqrt t)), both sides together.
     """
-    limits = []
     start = upper_quantile(alpha / 4)
-    for time in times:
-        limit = _limit_spending(inside, time, 4 * float(ndtr(-start / math.sqrt(time))) - spent)
-        limits.append(limit)
-        spent += _crossing(inside, time, limit)
-        inside = _advance(inside, time, limit)
-    return limits
+    return _spending(inside, spent, times, [4 * float(ndtr(-start / math.sqrt(time))) for time in times])
 
 
 # What has not crossed at the looks taken, what they spent, the times to come, alpha -> z at each of them.
@@ -154,6 +160,16 @@ def _scaled(inside: _Inside, times: Sequence[float], shape: Sequence[float], alp
     # Bonferroni's constant is beyond every other.
     constant = _root(excess, 0.0, 1.01 * upper_quantile(alpha / 2 / len(shape)))
     return [constant * part for part in shape]
+
+
+def _spending(inside: _Inside, spent: float, times: Sequence[float], due: Sequence[float]) -> list[float]:
+    limits = []
+    for time, allowed in zip(times, due, strict=True):
+        limit = _limit_spending(inside, time, allowed - spent)
+        limits.append(limit)
+        spent += _crossing(inside, time, limit)
+        inside = _advance(inside, time, limit)
+    return limits
 
 
 def _limit_spending(inside: _Inside, time: float, due: float) -> float:
