@@ -2,8 +2,8 @@
 
 Owns the one-sided CUSUM of daily differences. Refuses to say why: seasons, saturation and a broken client look alike here.
 
-Page, Biometrika 41 (1954): C = max(0, C + (reference - difference) / error - ALLOWANCE), alarm at C >= ALARM_AT. An allowance of
-half a standard error is best for a loss of one (Montgomery, Statistical Quality Control, ch. 9).
+Page, Biometrika 41 (1954): C = max(0, C + (reference - difference) / error - ALLOWANCE), alarm at C >= ALARM_AT. An allowance
+of half a standard error is best for a loss of one (Montgomery, Statistical Quality Control, ch. 9).
 """
 
 from collections.abc import Sequence
