@@ -1,4 +1,6 @@
-"""The embedded broker: one real Apache Kafka (KRaft, one node) as a child process, data under <data_dir>/broker.
+"""The embedded broker: one real Apache Kafka (KRaft) as a child process, data under <data_dir>/broker.
+
+Alone, or a node of a cluster (cluster.py).
 
 Owned by a process (`with EmbeddedBroker(...)`) it dies with that process, even by SIGKILL; detached (`truelift broker
 start`) it runs until `stop`. Refuses to share its folder, and to end a process that is not its broker.
@@ -13,20 +15,22 @@ import struct
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from app.errors import OperatorError
-from app.stream.broker_config import CLIENT, CONTROLLER, Listener, log4j_properties, server_properties
+from app.stream.broker_config import CLIENT, CONTROLLER, Listener, Node, log4j_properties, server_properties
 from app.stream.broker_folder import BrokerFolder, BrokerRecord, folder_of
 from app.stream.jvm import find_java, kafka_jars
 from app.stream.owned_process import STOP_DEADLINE_SECONDS, end, popen_detached, popen_owned
 from app.stream.ports import HOST, kept_ports, require_free
 
 # Listening within 2 to 4 seconds in 340 MB; the JVM's defaults take twice both.
-JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+HEAP_MIB = 512
 START_DEADLINE_SECONDS = 90.0
 POLL_SECONDS = 0.02
 
@@ -42,10 +46,16 @@ class EmbeddedBroker:
         listeners: tuple[Listener, ...] = (),
         java_home: Path | None = None,
         detached: bool = False,
+        heap_mib: int = HEAP_MIB,
+        node: Node | None = None,
+        ports: Mapping[str, int] | None = None,
     ) -> None:
+        """node: its place in a cluster; none: it is alone. ports: by listener, for a node whose peers must know them."""
         self.folder = folder_of(data_dir)
-        self._wanted = {} if port is None else {CLIENT: port}
+        self._wanted = dict(ports or {}) | ({} if port is None else {CLIENT: port})
         self._listeners = listeners
+        self._heap_mib = heap_mib
+        self._node = node
         self._java_home = java_home
         self._detached = detached
         self._ports: dict[str, int] = {}
@@ -78,7 +88,8 @@ class EmbeddedBroker:
             self._ports = kept_ports(self.folder.root / "ports.json", names, self._wanted)
             for port in self._ports.values():
                 require_free(port, "`truelift broker start --port N`")
-            command = [str(java), *JVM_FLAGS, f"-Dlog4j2.configurationFile={self.folder.root / 'log4j2.properties'}"]
+            command = [str(java), f"-Xmx{self._heap_mib}m", *JVM_FLAGS]
+            command += [f"-Dlog4j2.configurationFile={self.folder.root / 'log4j2.properties'}"]
             command += ["-cp", os.pathsep.join(map(str, jars))]
             self._write_configuration()
             self._format_once(command)
@@ -112,16 +123,15 @@ class EmbeddedBroker:
         self.stop()
 
     def _write_configuration(self) -> None:
-        properties = server_properties(self.folder.data, self._ports, self._listeners)
+        properties = server_properties(self.folder.data, self._ports, self._listeners, self._node)
         self.folder.properties.write_text(properties)
         (self.folder.root / "log4j2.properties").write_text(log4j_properties(self.folder.log))
 
     def _format_once(self, command: list[str]) -> None:
         if (self.folder.data / "meta.properties").exists():
             return
-        # Kafka's form of a UUID; a leading "-" would read as an option. The features get the release's own levels,
-        # transaction.version 2 (KIP-890) among them.
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        # The features get the release's own levels, transaction.version 2 (KIP-890) among them.
+        cluster_id = new_cluster_id() if self._node is None else self._node.cluster_id
         arguments = ["format", "--cluster-id", cluster_id, "--config", str(self.folder.properties)]
         done = subprocess.run(
             [*command, "kafka.tools.StorageTool", *arguments],
@@ -170,6 +180,11 @@ class EmbeddedBroker:
     def _forget(self) -> None:
         self._process = None
         self.folder.record.unlink(missing_ok=True)
+
+
+def new_cluster_id() -> str:
+    """Kafka's form of a UUID; a leading "-" would read as an option."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
 
 def stop_running(data_dir: Path) -> BrokerRecord | None:

@@ -1,4 +1,4 @@
-"""The files that the embedded broker reads: server.properties and its logging. Refuses any address but loopback."""
+"""The files that an embedded broker reads: server.properties and its logging. Refuses any address but loopback."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,18 +24,40 @@ class Listener(NamedTuple):
     advertised: str | None = None
 
 
-# One node holds every replica; few partitions of the internal topics make a quick start.
-_SINGLE_NODE = {
-    "default.replication.factor": 1,
-    "offsets.topic.replication.factor": 1,
-    "offsets.topic.num.partitions": 4,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 4,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    "min.insync.replicas": 1,
-}
+class Node(NamedTuple):
+    """A broker's place in its cluster. controllers: the controller port of every node, its own among them."""
+
+    id: int
+    cluster_id: str
+    controllers: Mapping[int, int]
+
+
+# What acknowledged data survives the loss of: one node of three. (A single node has one replica of everything.)
+REPLICAS_MAX = 3
+
+
+def _replication(nodes: int) -> dict[str, object]:
+    """Few partitions of the internal topics make a quick start."""
+    replicas = min(REPLICAS_MAX, nodes)
+    in_sync = replicas // 2 + 1
+    # A node that is gone leads its partitions until its session is over. Alone, it has nobody to hand them to.
+    session_ms = 5_000 if nodes == 1 else 3_000
+    return {
+        "default.replication.factor": replicas,
+        "offsets.topic.replication.factor": replicas,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": in_sync,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        "min.insync.replicas": in_sync,
+        # A killed broker is let in again only when its old session is over (default 9 s).
+        "broker.session.timeout.ms": session_ms,
+        "broker.heartbeat.interval.ms": session_ms // 5,
+    }
+
+
 _BEHAVIOUR = {
     # A missing topic is an error that names it, never a topic with default partitions.
     "auto.create.topics.enable": "false",
@@ -43,9 +65,6 @@ _BEHAVIOUR = {
     "group.min.session.timeout.ms": 1_000,
     # A dead worker's open transaction holds back every read_committed reader: look for it each second, not every ten.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
-    # A killed broker is let in again only when its old session is over (default 9 s).
-    "broker.session.timeout.ms": 5_000,
-    "broker.heartbeat.interval.ms": 1_000,
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
 }
@@ -60,23 +79,27 @@ _SIZE = {
 }
 
 
-def server_properties(data: Path, ports: Mapping[str, int], listeners: tuple[Listener, ...]) -> str:
-    """KRaft, one node in both roles. `ports` has CLIENT, CONTROLLER and one entry for each of `listeners`."""
+def server_properties(data: Path, ports: Mapping[str, int], listeners: tuple[Listener, ...], node: Node | None = None) -> str:
+    """KRaft, both roles in one process. `ports` has CLIENT, CONTROLLER and one entry for each of `listeners`.
+
+    node None: the only one of its cluster.
+    """
+    node_id, controllers = (NODE_ID, {NODE_ID: ports[CONTROLLER]}) if node is None else (node.id, node.controllers)
     clients = (Listener(CLIENT), *listeners)
     bound = {listener.name: f"{HOST}:{ports[listener.name]}" for listener in clients}
     advertised = {listener.name: listener.advertised or bound[listener.name] for listener in clients}
     controller = f"{HOST}:{ports[CONTROLLER]}"
     properties: dict[str, object] = {
         "process.roles": "broker,controller",
-        "node.id": NODE_ID,
-        "controller.quorum.voters": f"{NODE_ID}@{controller}",
+        "node.id": node_id,
+        "controller.quorum.voters": ",".join(f"{voter}@{HOST}:{port}" for voter, port in sorted(controllers.items())),
         "controller.listener.names": CONTROLLER,
         "inter.broker.listener.name": CLIENT,
         "listeners": ",".join(f"{name}://{where}" for name, where in {**bound, CONTROLLER: controller}.items()),
         "advertised.listeners": ",".join(f"{name}://{where}" for name, where in advertised.items()),
         "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in (*bound, CONTROLLER)),
         "log.dirs": data,
-        **_SINGLE_NODE,
+        **_replication(len(controllers)),
         **_BEHAVIOUR,
         **_SIZE,
     }
