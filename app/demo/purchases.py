@@ -10,8 +10,8 @@ import orjson
 from app.demo.installation import Installation
 from app.demo.pace import Pace
 from app.demo.plan import MAPPING_FILE, PURCHASES_FILE, SIGNALS_A_PURCHASE, Plan
-from app.demo.process import Child
 from app.errors import InternalError
+from app.stream.child import Child, truelift
 
 # Written to the pipe at once: finer than the pace's own steps at any rate of a demo.
 ROWS_AT_ONCE = 4
@@ -22,8 +22,8 @@ class Purchases:
 
     def __init__(self, there: Installation, plan: Plan) -> None:
         self._plan = plan
-        arguments = ["ingest", "-", "--map", str(MAPPING_FILE), "--retime", "--json"]
-        self._child = Child("ingest", arguments, there.environment(), there.log("ingest"), with_input=True)
+        command = truelift("ingest", "-", "--map", str(MAPPING_FILE), "--retime", "--json")
+        self._child = Child("ingest", command, there.environment(), there.log("ingest"), with_input=True)
         self.sent = 0
         self.accepted = 0
 

@@ -15,7 +15,6 @@ from app.demo.feeder import Feeder
 from app.demo.installation import Installation
 from app.demo.pace import Brake, Pace
 from app.demo.plan import Plan
-from app.demo.process import Child
 from app.demo.purchases import Purchases
 from app.demo.rules import BORING, catalogue, establish, policies
 from app.demo.sessions import plan_sessions
@@ -23,6 +22,7 @@ from app.demo.story import SCENES, Stage, play, supervise, watch
 from app.demo.tally import Tally
 from app.errors import OperatorError
 from app.settings import Settings
+from app.stream.child import Child, truelift
 
 WORKER_READY_SECONDS = 60.0
 READY_POLL_SECONDS = 0.05
@@ -39,7 +39,7 @@ async def run(plan: Plan, there: Installation, say: Callable[[str], None]) -> Fa
     feeder = Feeder(settings, sessions)
     purchases = Purchases(there, plan)
     client = Client(settings, policies(), Tally())
-    worker = Child("worker", ["worker"], there.environment(), there.log("worker"))
+    worker = Child("worker", truelift("worker"), there.environment(), there.log("worker"))
     stage = Stage(settings, client, feeder, worker, say)
     async with AsyncExitStack() as ending:
         for child in (worker, purchases):

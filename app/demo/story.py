@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from app.demo.client import Client
 from app.demo.feeder import Feeder, Gate
-from app.demo.process import Child
 from app.demo.rules import BORING, CALM, NUDGE, NUDGE_RAMPED_PERMILLE, operate
 from app.demo.tally import Tally
 from app.errors import OperatorError
 from app.governance import drafts
 from app.settings import Settings
+from app.stream.child import Child
 
 SEEN_SECONDS = 60.0
 SEEN_PAUSED = 10

@@ -1,9 +1,9 @@
-"""A truelift command as a child process that never outlives the demo. Its output goes to a log in the demo's folder."""
+"""A truelift command as a child process that never outlives its starter. Its output goes to a log."""
 
 import asyncio
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,27 +14,41 @@ _RUN = "from app.cli import main; main()"
 LAST_WORDS_CHARS = 300
 
 
+def truelift(*arguments: str) -> list[str]:
+    """The command line of a truelift command, by this interpreter."""
+    return [sys.executable, "-c", _RUN, *arguments]
+
+
 class Child:
     """`start` again after it has ended; the log goes on."""
 
     def __init__(
-        self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path, *, with_input: bool = False
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, *, with_input: bool = False
     ) -> None:
         self.name = name
         self.log = log
-        self._command = [sys.executable, "-c", _RUN, *arguments]
+        self.command = list(command)
         self._environment = environment
         self._stdin = subprocess.PIPE if with_input else subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as console:
-            self._process = popen_owned(self._command, console.fileno(), self._environment, self._stdin)
+            self._process = popen_owned(self.command, console.fileno(), self._environment, self._stdin)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "start it first"
         return self._process
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def said(self) -> str:
+        """Its whole log."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     async def write(self, content: bytes) -> None:
         """To its standard input; in a thread, for a full pipe waits. BrokenPipeError when it has ended."""
@@ -51,9 +65,9 @@ class Child:
         self.process.kill()
         self.process.wait()
 
-    async def ended(self) -> int:
-        """Its exit code, when it has ended."""
-        return await asyncio.to_thread(self.process.wait)
+    async def ended(self, seconds: float | None = None) -> int:
+        """Its exit code, when it has ended. subprocess.TimeoutExpired when it has not within `seconds`."""
+        return await asyncio.to_thread(self.process.wait, seconds)
 
     async def stop(self) -> int:
         """SIGTERM, then SIGKILL past the deadline. The exit code. Also of one that has ended or never begun."""
@@ -63,7 +77,7 @@ class Child:
         return self._process.returncode
 
     def failed(self, code: int) -> OperatorError:
-        said = self.log.read_text(errors="replace").strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
+        said = self.said.strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
         return OperatorError(f"the {self.name} ended with exit code {code}: {said[-1]}", f"See {self.log}")
 
 
