@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from app.errors import OperatorError
+from app.reach import explained
 from app.settings import Settings
 
 # Of one reader: what a fetch brings at most, and how many records of it are decoded at once.
@@ -43,6 +44,7 @@ class PartitionReader:
         self.partition = partition
         self.begin = self.end = 0
         self._start = start
+        self._kafka = kafka
         self._place = TopicPartition(topic, partition)
         self._consumer = AIOKafkaConsumer(
             **kafka,
@@ -57,16 +59,13 @@ class PartitionReader:
         self.reached_end = False
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
         try:
+            await self._consumer.start()
             self.begin = (await self._consumer.beginning_offsets([self._place]))[self._place]
             self.end = (await self._consumer.end_offsets([self._place]))[self._place]
         except KafkaError as error:
             await self._consumer.stop()
-            raise OperatorError(
-                f"topic {self.topic} partition {self.partition} cannot be read: {type(error).__name__} {error}",
-                "Check the topic with `truelift topics check`, and the rights of this client",
-            ) from error
+            raise await explained(error, self._kafka, f"{self.topic} partition {self.partition}") from error
         self._next_offset = max(self.begin, self._start)
         # Assigned and placed without a pause between: aiokafka looks for a position of its own where there is none.
         self._consumer.assign([self._place])
@@ -118,6 +117,8 @@ class PartitionReader:
                     f"retention removed records of {self.topic} partition {self.partition} while they were read",
                     "Run it again: what is gone is then counted",
                 ) from error
+            except KafkaError as error:
+                raise await explained(error, self._kafka, f"{self.topic} partition {self.partition}") from error
             self._next_offset = await self._consumer.position(self._place)
             records = [record for record in found.get(self._place, ()) if record.offset < self.end]
             if records:
@@ -129,6 +130,22 @@ def _stored(record: ConsumerRecord) -> StoredRecord:
     return StoredRecord(record.offset, record.timestamp, record.key, record.value or b"")
 
 
+async def beginnings(settings: Settings, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """The first offset that retention has left of each (topic on the cluster, partition)."""
+    consumer = AIOKafkaConsumer(**settings.kafka(), enable_auto_commit=False, retry_backoff_ms=RETRY_BACKOFF_MS)
+    try:
+        await consumer.start()
+        found = await consumer.beginning_offsets([TopicPartition(*place) for place in places])
+    except KafkaError as error:
+        raise OperatorError(
+            f"the beginnings of {len(places)} partitions cannot be read ({type(error).__name__} {error})",
+            "Check the broker, the topics with `truelift topics check`, and the rights of this client",
+        ) from error
+    finally:
+        await consumer.stop()
+    return {(place.topic, place.partition): offset for place, offset in found.items()}
+
+
 async def topics_here(settings: Settings) -> dict[str, list[int]]:
     """Partitions of every topic of this installation on the cluster, by the contract's name."""
     admin = AIOKafkaAdminClient(**settings.kafka())
@@ -137,10 +154,7 @@ async def topics_here(settings: Settings) -> dict[str, list[int]]:
         names = sorted(name for name in await admin.list_topics() if name.startswith(settings.topic_prefix))
         answers = await admin.describe_topics(names) if names else []
     except KafkaError as error:
-        raise OperatorError(
-            f"no answer from the broker at {settings.bootstrap()} ({type(error).__name__} {error})",
-            "Start it, correct TRUELIFT_BROKER, or use `truelift broker start`",
-        ) from error
+        raise await explained(error, settings.kafka(), "its topics") from error
     finally:
         await admin.close()
     return {

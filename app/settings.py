@@ -10,13 +10,13 @@ import json
 import logging
 import os
 import re
-import ssl
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.credentials import Credentials, SaslMechanism, SecurityProtocol
 from app.errors import OperatorError
 
 PREFIX = "TRUELIFT_"
@@ -35,13 +35,16 @@ class Settings(BaseSettings):
 
     broker: str | None = Field(None, description="host:port[,host:port] of an existing cluster; none: the embedded broker")
     governance_broker: str | None = Field(None, description="the same cluster's address for governance reads; none: broker")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     kafka_sasl_username: str | None = None
-    kafka_sasl_password: str | None = Field(None, repr=False)
-    kafka_ssl_cafile: Path | None = None
-    kafka_ssl_certfile: Path | None = None
-    kafka_ssl_keyfile: Path | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_sasl_password_file: Path | None = Field(None, description="a file with the password in it, for its owner alone")
+    kafka_ssl_cafile: Path | None = Field(
+        None, description="who signed the brokers' certificates; none: the system's authorities"
+    )
+    kafka_ssl_certfile: Path | None = Field(None, description="this client's own certificate, where the brokers ask for one")
+    kafka_ssl_keyfile: Path | None = Field(None, description="its key; none: in the same file")
 
     data_dir: Path = Field(Path(".truelift"), description="stores, keys, warehouse and the embedded broker")
     keys_dir: Path | None = Field(None, description="none: <data_dir>/keys")
@@ -78,6 +81,11 @@ class Settings(BaseSettings):
         # Children (workers, the broker) may run elsewhere and must mean the same folder.
         return None if path is None else path.expanduser().absolute()
 
+    @model_validator(mode="after")
+    def _credentials_go_together(self) -> Self:
+        self._credentials().check()
+        return self
+
     def topic(self, name: str) -> str:
         """The topic's name on this cluster."""
         return self.topic_prefix + name
@@ -112,41 +120,18 @@ class Settings(BaseSettings):
 
     def kafka(self) -> dict[str, Any]:
         """Keyword arguments that every aiokafka client takes."""
-        return {"bootstrap_servers": self.bootstrap(), **self._security()}
+        return {"bootstrap_servers": self.bootstrap(), **self._credentials().arguments()}
 
     def governance_kafka(self) -> dict[str, Any]:
         """The same for the governance connection, which may have an address of its own."""
-        return {"bootstrap_servers": self.governance_broker or self.bootstrap(), **self._security()}
+        return {"bootstrap_servers": self.governance_broker or self.bootstrap(), **self._credentials().arguments()}
 
-    def _security(self) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"security_protocol": self.kafka_security_protocol}
-        if self.kafka_security_protocol.startswith("SASL"):
-            if not (self.kafka_sasl_username and self.kafka_sasl_password):
-                raise OperatorError(
-                    f"TRUELIFT_KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol} but a credential is missing",
-                    "Set TRUELIFT_KAFKA_SASL_USERNAME and TRUELIFT_KAFKA_SASL_PASSWORD",
-                )
-            arguments |= {
-                "sasl_mechanism": self.kafka_sasl_mechanism,
-                "sasl_plain_username": self.kafka_sasl_username,
-                "sasl_plain_password": self.kafka_sasl_password,
-            }
-        if self.kafka_security_protocol.endswith("SSL"):
-            arguments["ssl_context"] = self._ssl_context()
-        return arguments
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
-            if self.kafka_ssl_certfile is not None:
-                context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile)
-        except OSError as error:  # ssl.SSLError is one
-            files = [str(f) for f in (self.kafka_ssl_cafile, self.kafka_ssl_certfile, self.kafka_ssl_keyfile) if f]
-            raise OperatorError(
-                f"the TLS files {', '.join(files)} cannot be used: {error}",
-                "Check TRUELIFT_KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE",
-            ) from error
-        return context
+    def _credentials(self) -> Credentials:
+        return Credentials(
+            self.kafka_security_protocol, self.kafka_sasl_mechanism,
+            self.kafka_sasl_username, self.kafka_sasl_password, self.kafka_sasl_password_file,
+            self.kafka_ssl_cafile, self.kafka_ssl_certfile, self.kafka_ssl_keyfile,
+        )  # fmt: skip
 
 
 def _refuse_misspelt() -> None:

@@ -40,24 +40,6 @@ def test_an_unusable_value_is_one_line_with_key_value_and_what_is_expected(monke
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        kafka_sasl_password="s3cret", kafka_sasl_username="u", kafka_security_protocol="SASL_PLAINTEXT", broker="b:1"
-    )
-    assert "s3cret" not in repr(settings)
-    assert settings.kafka()["sasl_plain_password"] == "s3cret"
-
-
-def test_sasl_without_a_credential_says_what_is_missing() -> None:
-    with pytest.raises(OperatorError, match="TRUELIFT_KAFKA_SASL_PASSWORD"):
-        Settings(broker="b:1", kafka_security_protocol="SASL_PLAINTEXT").kafka()
-
-
-def test_tls_files_that_are_not_there_are_named() -> None:
-    with pytest.raises(OperatorError, match=r"/nowhere/ca\.pem"):
-        Settings(broker="b:1", kafka_security_protocol="SSL", kafka_ssl_cafile="/nowhere/ca.pem").kafka()
-
-
 def test_the_embedded_brokers_address_is_found_while_its_process_lives(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     settings.broker_file().parent.mkdir()

@@ -17,7 +17,8 @@ from app.contract.topics import GOVERNANCE
 from app.engine.policies import Policies
 from app.errors import OperatorError
 from app.governance.fold import Fold
-from app.governance.log import ISOLATION
+from app.governance.log import ISOLATION, missing_topic
+from app.reach import explained
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,7 @@ class GovernanceFollower:
             await self._check_topic(consumer)
         except KafkaError as error:
             await consumer.stop()
-            address = self._settings.governance_kafka()["bootstrap_servers"]
-            what = f"no answer about {self._partition.topic} from the broker at {address} ({type(error).__name__} {error})"
-            raise OperatorError(what, "Start it, or correct TRUELIFT_BROKER or TRUELIFT_GOVERNANCE_BROKER") from error
+            raise await explained(error, self._settings.governance_kafka(), self._partition.topic) from error
         except OperatorError:
             await consumer.stop()
             raise
@@ -115,7 +114,7 @@ class GovernanceFollower:
 
     async def _check_topic(self, consumer: AIOKafkaConsumer) -> None:
         if self._partition.topic not in await consumer.topics():
-            raise OperatorError(f"missing topic {self._partition.topic}", "Create it with `truelift topics init`")
+            raise missing_topic(self._partition.topic, str(self._settings.governance_kafka()["bootstrap_servers"]))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()

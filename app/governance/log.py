@@ -16,6 +16,7 @@ from app.errors import OperatorError
 from app.governance.fold import Fold
 from app.governance.keys import root_public_key
 from app.governance.records import Record, RefusedError, parse
+from app.reach import explained
 from app.settings import Settings
 
 # Records are taken as they lie. With read_committed a transaction left open on this topic would hide every later record
@@ -57,7 +58,7 @@ class GovernanceLog:
                 await self._check_topic(self._consumer)
         except (KafkaError, TimeoutError) as error:
             await self._consumer.stop()
-            raise self._no_answer(error) from error
+            raise await self._no_answer(error) from error
         except BaseException:
             await self._consumer.stop()
             raise
@@ -74,7 +75,7 @@ class GovernanceLog:
     async def _check_topic(self, consumer: AIOKafkaConsumer) -> None:
         name = self._partition.topic
         if name not in await consumer.topics():
-            raise OperatorError(f"missing topic {name} at {self._address()}", "Create with `truelift topics init`")
+            raise missing_topic(name, self._address())
 
     async def end(self) -> int:
         """The offset after the last record, asked from the partition's leader now."""
@@ -82,7 +83,7 @@ class GovernanceLog:
             async with asyncio.timeout(self._settings.broker_wait_seconds):
                 ends: dict[TopicPartition, int] = await self._live().end_offsets([self._partition])
         except (KafkaError, TimeoutError) as error:
-            raise self._no_answer(error) from error
+            raise await self._no_answer(error) from error
         return ends[self._partition]
 
     async def read(self, until: int, take: Callable[[Entry], object]) -> None:
@@ -96,7 +97,7 @@ class GovernanceLog:
                 async with asyncio.timeout(self._settings.broker_wait_seconds):
                     entries = await self._next()
             except TimeoutError as error:
-                raise self._no_answer(error) from error
+                raise await self._no_answer(error) from error
             for entry in entries:
                 take(entry)
 
@@ -113,7 +114,7 @@ class GovernanceLog:
             try:
                 batches = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
             except KafkaError as error:
-                raise self._no_answer(error) from error
+                raise await self._no_answer(error) from error
             if batches:
                 return [Entry(m.offset, m.timestamp * 1_000, m.value) for m in batches[self._partition]]
 
@@ -124,9 +125,16 @@ class GovernanceLog:
     def _address(self) -> str:
         return str(self._settings.governance_kafka()["bootstrap_servers"])
 
-    def _no_answer(self, error: BaseException) -> OperatorError:
-        what = f"no answer about {self._partition.topic} from the broker at {self._address()} ({type(error).__name__} {error})"
-        return OperatorError(what, "Start it, or correct TRUELIFT_BROKER (TRUELIFT_GOVERNANCE_BROKER for governance alone)")
+    async def _no_answer(self, error: BaseException) -> OperatorError:
+        return await explained(error, self._settings.governance_kafka(), self._partition.topic)
+
+
+def missing_topic(name: str, address: str) -> OperatorError:
+    # Kafka shows a topic only to those who may do something with it.
+    return OperatorError(
+        f"missing topic {name} at {address}, or no right to see it",
+        "Create with `truelift topics init`, or grant what `truelift acl ROLE` lists",
+    )
 
 
 async def read_all(settings: Settings, take: Callable[[Entry], object]) -> None:

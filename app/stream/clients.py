@@ -3,10 +3,8 @@
 import asyncio
 import time
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
-
 from app.errors import OperatorError
+from app.reach import why_not
 from app.settings import Settings
 
 RETRY_SECONDS = 0.05
@@ -17,17 +15,9 @@ async def wait_for_broker(settings: Settings) -> None:
     addresses = settings.bootstrap()
     deadline = time.monotonic() + settings.broker_wait_seconds
     await _until_listening(addresses, deadline)
-    client = AIOKafkaClient(**settings.kafka())
-    try:
-        async with asyncio.timeout(max(1.0, deadline - time.monotonic())):
-            await client.bootstrap()
-    except (KafkaError, TimeoutError) as error:
-        raise OperatorError(
-            f"the broker at {addresses} listens but does not accept this client ({type(error).__name__} {error})",
-            "Check TRUELIFT_KAFKA_SECURITY_PROTOCOL and the TRUELIFT_KAFKA_SASL_* and _SSL_* settings",
-        ) from error
-    finally:
-        await client.close()
+    refusal = await why_not(settings.kafka(), seconds=max(1.0, deadline - time.monotonic()))
+    if refusal is not None:
+        raise refusal
 
 
 async def _until_listening(addresses: str, deadline: float) -> None:

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.errors import OperatorError
+from app.reach import missing_right
 from app.settings import Settings
 from app.stream.admin import admin_client, partition_counts
 
@@ -57,7 +58,8 @@ async def _until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int])
             batches = await consumer.getmany(*remaining, timeout_ms=FETCH_MS, max_records=RECORDS_AT_ONCE)
         except KafkaError as error:
             names = ", ".join(sorted({tp.topic for tp in remaining}))
-            raise OperatorError(f"{names} cannot be read: {error}", "Check the broker and its log") from error
+            refusal = missing_right(error) or OperatorError(f"{names} cannot be read: {error}", "Check the broker and its log")
+            raise refusal from error
         now = asyncio.get_running_loop().time()
         if batches:
             last_heard = now

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, TopicAlreadyExistsError, for_code
 
 from app.errors import OperatorError
+from app.reach import explained
 from app.stream.config import TOMBSTONE_DAYS, TopicSize, Topology, WorkerConfig
 
 _MISSING = {3, LeaderNotAvailableError.errno}
@@ -29,10 +30,7 @@ async def check_topology(config: WorkerConfig, topology: Topology) -> tuple[int,
     try:
         await admin.start()
     except KafkaConnectionError as error:
-        raise OperatorError(
-            f"no broker at {config.kafka.get('bootstrap_servers')} ({error})",
-            "Start it, or correct TRUELIFT_BROKER",
-        ) from error
+        raise await explained(error, config.kafka, "the topics of this app") from error
     try:
         return await _check(admin, config, topology)
     finally:
