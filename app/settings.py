@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     keys_dir: Path | None = Field(None, description="none: <data_dir>/keys")
     root_public_key: str | None = Field(None, description="none: the text of <keys_dir>/root.pub")
     warehouse_dir: Path | None = Field(None, description="none: <data_dir>/warehouse")
+    warehouse_catalogue: dict[str, str] | None = Field(
+        None, repr=False, description="pyiceberg's catalogue properties as JSON; none: SQLite and files in the warehouse's folder"
+    )
     actor: str | None = Field(None, description="name of the key that governance commands sign with (--as)")
 
     app_id: str = Field("truelift", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group; changelog prefix")
@@ -155,7 +158,8 @@ def _explained(error: ValidationError) -> OperatorError:
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field, Settings.model_fields, n=1)
         return OperatorError(f"unknown setting {key}", f"Did you mean {near[0]}?" if near else "Leave it out")
-    shown = "***" if "password" in field.lower() else repr(problem["input"])
+    hidden = any(word in field.lower() for word in ("password", "catalogue"))  # a catalogue's properties hold its token
+    shown = "***" if hidden else repr(problem["input"])
     return OperatorError(f"{key} is {shown}, which is not usable", f"Expected: {problem['msg']}")
 
 
