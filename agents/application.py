@@ -5,7 +5,7 @@ One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine ->
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from agents import (
     page_view,
     ticks,
 )
+from agents.figures import governance_families
 from agents.journal_tail import JournalTail
 from agents.serving import Serving, View
 from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL, OUTCOMES, TICKS
@@ -30,6 +31,7 @@ from app.stream import exits
 from app.stream.config import StreamSettings, Topology
 from app.stream.face.app import App
 from app.stream.face.stream import Message
+from app.stream.families import Family
 from tables.unit_state import UnitState
 
 AGENTS: Mapping[str, Any] = {
@@ -94,6 +96,9 @@ class TrueliftApp(App):
             },
             "unserved_event_types": sorted(missing_types(self)),
         }
+
+    def more_families(self) -> Iterator[Family]:
+        return governance_families(self.governance, len(missing_types(self)))
 
     def _view(self) -> View:
         governance = self.governance

@@ -11,14 +11,15 @@ from app.settings import Settings
 
 # A worker makes some hundred short-lived objects a record and keeps almost none: a rare collection costs less than many.
 GC_THRESHOLDS = (100_000, 50, 100)
+OWN_PACKAGES = ("app", "agents", "tables")
 
 
-def worker(log_level: str = typer.Option("warning", help="debug, info, warning or error")) -> None:
+def worker(log_level: str = typer.Option("info", help="debug, info, warning or error")) -> None:
     """Consume, decide and journal the partitions that the group gives to this worker. SIGTERM drains and ends it."""
     run_worker(Settings(), log_level)
 
 
-def run_worker(settings: Settings, log_level: str = "warning", **changes: Any) -> None:
+def run_worker(settings: Settings, log_level: str = "info", **changes: Any) -> None:
     """Returns after a clean drain. changes: to the engine room's settings (app/stream/config.py)."""
     # Not at the top of the module: `truelift --help` does not wait for the client libraries.
     import uvloop
@@ -29,7 +30,7 @@ def run_worker(settings: Settings, log_level: str = "warning", **changes: Any) -
     from app.stream.face.run import serve
     from app.stream.ports import require_free
 
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log_from(log_level.upper())
 
     async def main() -> Renewal:
         if settings.web_port:
@@ -47,3 +48,10 @@ def run_worker(settings: Settings, log_level: str = "warning", **changes: Any) -
         renewal = runner.run(main())
     if renewal.due:
         renewal.begin_anew()
+
+
+def _log_from(level: str) -> None:
+    """A worker says little: where it is in its life. Its libraries say much, and are heard from warnings on."""
+    logging.basicConfig(level="WARNING" if level == "INFO" else level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(level)

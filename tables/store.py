@@ -31,6 +31,9 @@ INFO_LOGS = 2
 # Shared by all stores of a process.
 BLOCK_CACHE_BYTES = 64 << 20
 
+# What a directory that was set aside has in its name.
+ASIDE = ".aside-"
+
 _OFFSET = struct.Struct(">q")
 _NO_SPACE = ("No space left", "Disk quota", "File too large")
 _DAMAGE = ("Corruption", "checksum mismatch")
@@ -153,7 +156,7 @@ class Store:
         if not self.path.exists():
             return None
         for number in itertools.count(1):
-            target = self.path.with_name(f"{self.path.name}.aside-{number}")
+            target = self.path.with_name(f"{self.path.name}{ASIDE}{number}")
             if not target.exists():
                 self.path.rename(target)
                 return target

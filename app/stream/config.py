@@ -22,6 +22,9 @@ MAX_EPOCH_BYTES = 16 << 20
 QUEUED_FETCHES = 2
 FETCH_RECORDS = 1000
 PARTITION_FETCH_BYTES = 1 << 20
+# One answer of one broker, for all partitions together (aiokafka's default is 50 MiB): what a worker that is far behind holds
+# fetched and undecoded.
+FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 100
 # aiokafka asks a broker for nothing while one of its partitions has records that nobody took, but no longer than this
 # (its default is 100 ms): a full group must not hold up the others.

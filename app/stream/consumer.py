@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 
 from app.stream.config import (
+    FETCH_BYTES,
     FETCH_WAIT_MS,
     HEARTBEATS_PER_SESSION,
     NO_POLL_INTERVAL_MS,
@@ -35,6 +36,7 @@ def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
         rebalance_timeout_ms=int(config.rebalance_timeout_seconds * 1000),
         partition_assignment_strategy=[assignor],
         max_poll_records=config.fetch_records,
+        fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         # A worker that restores, or waits for a commit, fetches nothing for a while and must not be taken for dead: that is

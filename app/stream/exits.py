@@ -1,7 +1,8 @@
 """How a worker ends when something is in doubt: one line in the log, an exit code of its own, at once.
 
-Owns: the codes and the exit. Refuses: cleaning up. Nothing that runs in a doubtful process can make it less doubtful;
-Kafka keeps what was committed, the store keeps what was applied, and the replacement reads both (crash-only software).
+Owns: the codes, the exit, and telling its witnesses (the successor shows how this process ended). Refuses: cleaning up. Nothing
+that runs in a doubtful process can make it less doubtful; Kafka keeps what was committed, the store keeps what was applied, and
+the replacement reads both (crash-only software).
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import enum
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from aiokafka.errors import KafkaError
@@ -18,6 +19,9 @@ from aiokafka.errors import KafkaError
 from app.errors import TrueliftError
 
 log = logging.getLogger(__name__)
+
+# A process ends once: these are its own, whatever app runs in it.
+_witnesses: list[Callable[[str], None]] = []
 
 
 class ExitCode(enum.IntEnum):
@@ -47,6 +51,11 @@ def code_of(error: BaseException) -> int:
     return ExitCode.KAFKA if isinstance(error, KafkaError | OSError) else ExitCode.INTERNAL
 
 
+def witness(note: Callable[[str], None]) -> None:
+    """`note` gets the name of the exit code (small letters) when this process dies by one."""
+    _witnesses.append(note)
+
+
 @contextlib.contextmanager
 def ends_process(what: str) -> Iterator[None]:
     """Whatever fails inside ends the process; a cancellation does not."""
@@ -67,6 +76,8 @@ def die(what: str, error: BaseException) -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
     else:
         log.critical("%s: %s (exit code %d)", what, error if expected else repr(error), code, exc_info=not expected and error)
+    for note in _witnesses:
+        note(ExitCode(code).name.lower())
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     logging.shutdown()

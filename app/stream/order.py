@@ -64,6 +64,10 @@ class Backlog:
         head = self._heads[topic]
         return len(head.records) - head.index
 
+    def total(self) -> int:
+        """Records of all topics."""
+        return sum(map(self.size, self._heads))
+
     def add(self, topic: str, records: Sequence[Any]) -> None:
         if records:
             self._heads[topic].add(records)

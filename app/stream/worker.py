@@ -29,13 +29,14 @@ from app.stream.config import (
     WorkerConfig,
 )
 from app.stream.consumer import group_consumer, use_raw_records
+from app.stream.history import DRAINED, History
 from app.stream.metrics import Metrics
 from app.stream.poison import PoisonMarks
 from app.stream.producer import TransactionalProducer
 from app.stream.state import KeyPartitions
 from app.stream.task import HOLD_LEAST_SECONDS, HOLD_SECONDS, PartitionTask
 from app.stream.topology import check_topology
-from tables.store import Store, shared_cache
+from tables.store import ASIDE, Store, shared_cache
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,9 @@ class Worker:
     async def start(self) -> None:
         """Check the topics, join the group. Raises OperatorError for anything that a person must mend."""
         self._lock = _lock(self.directory)
+        self.history = History(self.directory / "history.json")
+        self.history.started()
+        exits.witness(self.history.ended)
         self.transactional_id = f"{self.config.app_id}-{self.worker_id()}"
         self.producer = TransactionalProducer(
             transactional_id=self.transactional_id,
@@ -114,6 +118,7 @@ class Worker:
         self.tasks.clear()
         await self.consumer.stop()
         await self.producer.stop()
+        self.history.ended(DRAINED)
         if self._lock is not None:
             self._lock.close()
 
@@ -121,6 +126,10 @@ class Worker:
     def directory(self) -> Path:
         """This worker's own: two workers on one machine have different instance ids, or different data directories."""
         return self.config.data_dir / "workers" / self.config.app_id / (self.config.group_instance_id or "worker")
+
+    @property
+    def _stores_directory(self) -> Path:
+        return self.directory / "stores"
 
     def worker_id(self) -> str:
         """The group instance id, else an id that survives restarts in this data directory."""
@@ -130,6 +139,10 @@ class Worker:
         if not path.exists():
             path.write_text(uuid.uuid4().hex[:12])
         return path.read_text().strip()
+
+    def stores_set_aside(self) -> list[Path]:
+        """What is kept of damaged stores and of those that were ahead of their changelog: a person decides when it may go."""
+        return sorted(self._stores_directory.glob(f"*{ASIDE}*"))
 
     def owned_partitions(self) -> set[int]:
         """Partition groups that take records here and now."""
@@ -217,7 +230,7 @@ class Worker:
     # -- parts
 
     def _new_task(self, partition: int) -> PartitionTask:
-        stores = [Store(self.directory / "stores" / f"{table}-{partition}.db", self._cache) for table in self.topology.tables]
+        stores = [Store(self._stores_directory / f"{table}-{partition}.db", self._cache) for table in self.topology.tables]
         marks = PoisonMarks(self.config.poison_limit, self.config.poison_window_seconds)
         return PartitionTask(
             self, partition, self.topology.agents, stores, self._changelogs, marks, self.config.max_epoch_bytes

@@ -19,11 +19,12 @@ from app.stream.config import AgentSpec, Hooks, StreamSettings, Topology, Worker
 from app.stream.drive import AgentCoroutine
 from app.stream.face.agent import Agent
 from app.stream.face.codec import decoder
-from app.stream.face.status import add_status_page
+from app.stream.face.status import Pages, add_pages
 from app.stream.face.stream import Event, Message, Stream
 from app.stream.face.table import Table
 from app.stream.face.topic import Topic
 from app.stream.face.unsupported import check_agents, refuse
+from app.stream.families import Family
 from app.stream.metrics import Metrics
 from app.stream.task import PartitionTask
 from app.stream.worker import Worker
@@ -80,7 +81,7 @@ class App(faust.App):
         self._declared: list[Any] = []
         self._engine_room: EngineRoom | None = None
         super().__init__(app_id, **_faust_options(settings) | options)
-        add_status_page(self)
+        add_pages(self)
 
     # -- the engine room
 
@@ -109,6 +110,14 @@ class App(faust.App):
         """What faust.current_event() gives inside an agent."""
         stream = self.streams.get((task.partition, task.topic or ""))
         return None if stream is None else stream.current_event
+
+    def more_status(self) -> dict[str, Any]:
+        """What an app adds to /status, for it to say."""
+        return {}
+
+    def more_families(self) -> Iterable[Family]:
+        """What an app adds to /metrics, for it to say."""
+        return ()
 
     def is_leader(self) -> bool:
         """Of the group's workers, the one that has partition group 0."""
@@ -160,6 +169,9 @@ class App(faust.App):
 
     async def _stop_consumer(self) -> None:
         await self.engine_room.stop()
+
+    def _new_web(self) -> Pages:
+        return Pages(self)
 
     def _create_directories(self) -> None:
         """The engine room makes its own."""
