@@ -60,8 +60,8 @@ class Serving:
     def _keep(self, steps: Iterable[Step], partition: int) -> None:
         for outputs, writes in steps:
             self._state.store(writes)
-            for topic, key, value in outputs:
-                self._outputs[topic].send_soon(key=key, value=value, partition=partition)
+            for topic, key, value, elsewhere in outputs:
+                self._outputs[topic].send_soon(key=key, value=value, partition=partition if elsewhere is None else elsewhere)
 
 
 def _now(stale: bool) -> Moment:

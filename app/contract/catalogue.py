@@ -53,6 +53,7 @@ class Bounds(Strict):
     ts_past_seconds: _Positive = AUDIT_WINDOW_DAYS * DAY_SECONDS
     timers_per_tick: _Positive = 500
     seen_expired_per_tick: _Positive = 2_000
+    units_moved_per_tick: _Positive = 200
     governance_max_stale_seconds: _Positive = 5
     poison_limit: _Positive = 10
     poison_window_seconds: _Positive = 60

@@ -49,6 +49,11 @@ def timer_id(decision: str, ordinal: int) -> str:
     return uuid_of(f"{decision}\x1ftimer\x1f{ordinal}")
 
 
+def link_id(topic: str, partition: int, offset: int, unit: str, ordinal: int) -> str:
+    """Of the consumed record that sent the link; a tick sends links of several units, a Step may send several."""
+    return uuid_of(f"{topic}\x1f{partition}\x1f{offset}\x1f{unit}\x1flink\x1f{ordinal}")
+
+
 def is_uuid(text: str) -> bool:
     """True for the canonical (lower case, hyphenated) form, the only one that is kept as an event id."""
     return _CANONICAL_UUID(text) is not None

@@ -11,6 +11,7 @@ from app.contract.policy import Outcome, Policy, Timing
 from app.contract.times import HOUR_US, MILLISECOND_US, SECOND_US
 from app.engine.bucketing import bucket_ranges
 from app.engine.conditions import compile_condition
+from app.engine.topology import Topology
 
 Condition = Callable[[Mapping[str, Any]], bool]
 EVERYTHING = "*"
@@ -119,6 +120,7 @@ class Policies(NamedTuple):
     retired: dict[str, CompiledPolicy]  # they decide nothing more; outcomes of those they assigned are still joined
     by_event: Mapping[str, tuple[CompiledPolicy, ...]]
     outcomes_by_event: Mapping[str, tuple[tuple[CompiledPolicy, OutcomeRule], ...]]
+    topology: Topology | None = None  # None: the partition count has never changed, and a unit is served where it comes
 
 
 def compile_policies(
@@ -127,6 +129,7 @@ def compile_policies(
     in_force: Iterable[PolicyInForce],
     switches: Mapping[str, str],
     previous: Policies | None = None,
+    topology: Topology | None = None,
 ) -> Policies:
     """The snapshot at `offset`. What did not change since `previous` is taken over compiled.
 
@@ -151,7 +154,7 @@ def compile_policies(
         for rule in policy.outcomes:
             outcomes[rule.event] = (*outcomes.get(rule.event, ()), (policy, rule))
     budgets_ms = {name: event_type.budget_ms for name, event_type in catalogue.event_types.items()}
-    return Policies(offset, catalogue, _limits(catalogue), budgets_ms, by_key, retired, by_event, outcomes)
+    return Policies(offset, catalogue, _limits(catalogue), budgets_ms, by_key, retired, by_event, outcomes, topology)
 
 
 def _limits(catalogue: Catalogue) -> Limits:

@@ -14,7 +14,7 @@ from app.contract.envelope import Rejection
 from app.contract.ids import exposure_id
 from app.contract.journal import DEADLETTER_SCHEMA, DECISION_SCHEMA, EXPOSURE_SCHEMA
 from app.contract.times import format_us, milliseconds
-from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL
+from app.contract.topics import DEADLETTER, EXPOSURES, IDENTITY_LINKS, JOURNAL
 from app.engine import ENGINE_SEMANTICS
 from app.engine.policies import Policies
 from app.engine.rows import Row
@@ -57,6 +57,10 @@ def journal_output(
 
     `base_us` is the moment from which lateness counts: a trusted edge's stamp, else (None) the broker's append.
     """
+    topic, partition, offset = record.topic, record.partition, record.offset
+    if record.via is not None:  # what was consumed is the link; what it brought keeps its own place
+        more = f'"origin":{{"topic":"{topic}","partition":{partition},"offset":{offset}}},{more}'
+        topic, partition, offset = IDENTITY_LINKS, record.via.partition, record.via.offset
     appended_us, now_us = record.appended_us, moment.now_us
     base_us = appended_us if base_us is None else base_us
     elapsed_us = now_us - base_us
@@ -65,7 +69,7 @@ def journal_output(
     digest = "null" if state_digest is None else f'"{state_digest}"'
     text = (
         f'{{"schema":"{DECISION_SCHEMA}","unit":{json_text(unit)},"session_id":{json_text(session_id)},"status":"{status}",'
-        f'"input":{{"topic":"{record.topic}","partition":{record.partition},"offset":{record.offset},'
+        f'"input":{{"topic":"{topic}","partition":{partition},"offset":{offset},'
         f'"event_id":{json_text(event_id)}}},'
         f'"governance_offset":{policies.offset},"governance_stale":{_JSON_BOOL[moment.governance_stale]},'
         f'"poison":{_JSON_BOOL[poison]},"engine_semantics":{ENGINE_SEMANTICS},"decisions":[{decisions}],{more}'

@@ -5,9 +5,11 @@ eligibility  {"counts": {type: n}, "first_seen_us", "last_seen_us", "milestones"
 assignments  {"assignments": {policy: {...}}, "holdouts": {name: held}, "pending": {policy: {...}}}: what the unit was given,
               whether each named holdout holds it, and the one timer that each policy may have waiting.
 seen         (day of first append, unit, event id) -> (append time, end of its window, digest of the content).
-timers       (due time, timer id) -> who waits, and the event that triggered.
+timers       (due time, timer id) -> who waits, and the event that triggered. Beside them, while partitions scale: how many
+             records of a unit are away, parts of units that have not arrived whole, and how far the partition has come.
 """
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +41,7 @@ def unit_key(unit: str) -> bytes:
 
 
 # One leading byte keeps the keys of a table apart from what its store files for itself under a zero byte.
-_SEEN, _TIMER = b"s", b"t"
+_SEEN, _TIMER, _AWAY, _PART, _PROGRESS = b"s", b"t", b"a", b"p", b"q"
 
 
 def seen_suffix(unit: str, event_id: str) -> bytes:
@@ -51,8 +53,37 @@ def seen_key(day: int, suffix: bytes) -> bytes:
     return _SEEN + day.to_bytes(4) + suffix
 
 
+def seen_unit(key: bytes) -> bytes:
+    """The unit's bytes in the key of an id."""
+    return key[5:-17]
+
+
+def seen_days(oldest_key: bytes, newest_day: int) -> range:
+    """The days from that of an id's key up to `newest_day`."""
+    return range(int.from_bytes(oldest_key[1:5]), newest_day + 1)
+
+
+def seen_of(day: int, units: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """A key range that has all ids of one day of `units`. (Their order as units is another where a name has control bytes.)"""
+    return seen_key(day, min(unit + b"\x1f" for unit in units)), seen_key(day, max(unit + b"\x20" for unit in units))
+
+
+SEEN_ALL = (_SEEN, _SEEN + b"\xff" * 5)
+
+
 def timer_key(due_us: int, timer_id: str) -> bytes:
     return _TIMER + due_us.to_bytes(8) + UUID(timer_id).bytes
+
+
+def away_key(unit: str) -> bytes:
+    return _AWAY + unit.encode()
+
+
+def part_key(unit: str, part: int) -> bytes:
+    return _PART + part.to_bytes(4) + unit.encode()
+
+
+PROGRESS_KEY = _PROGRESS
 
 
 def timers_until(us: int) -> tuple[bytes, bytes]:

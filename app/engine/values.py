@@ -9,8 +9,24 @@ TIMERS = "timers"
 TABLES = (ELIGIBILITY, ASSIGNMENTS, SEEN, TIMERS)
 
 
+class Via(NamedTuple):
+    """The link that brought a record here from another partition group; partition, offset, appended_us: of the link.
+
+    sender: the group that sent it. asked: the group that waits for it to come back, if any.
+    """
+
+    partition: int
+    offset: int
+    appended_us: int
+    sender: int
+    asked: int | None
+
+
 class InputRecord(NamedTuple):
-    """One consumed record. `appended_us` is the broker's append time, of millisecond resolution."""
+    """One consumed record. `appended_us` is the broker's append time, of millisecond resolution.
+
+    via: None for one that was appended here; else the other fields say where and when it was appended first.
+    """
 
     topic: str
     partition: int
@@ -18,6 +34,12 @@ class InputRecord(NamedTuple):
     appended_us: int
     key: bytes | None
     value: bytes
+    via: Via | None = None
+
+    @property
+    def group(self) -> int:
+        """The partition group that consumes it now."""
+        return self.partition if self.via is None else self.via.partition
 
 
 class Moment(NamedTuple):
@@ -36,11 +58,12 @@ class Write(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A record to append to `topic`, in the partition of the input."""
+    """A record to append to `topic`; partition None: the one in which the input was consumed."""
 
     topic: str
     key: bytes | None
     value: bytes
+    partition: int | None = None
 
 
 class Step(NamedTuple):

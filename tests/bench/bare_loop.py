@@ -46,7 +46,7 @@ async def main(settings: Settings) -> None:
                 record = InputRecord(TOPIC, m.partition, m.offset, m.timestamp * 1000, m.key, m.value)
                 for step in process(record, state, policies, Moment(time.time_ns() // 1000)):
                     state.store(step.writes)
-                    for topic, key, value in step.outputs:
+                    for topic, key, value, _ in step.outputs:
                         outputs[topic, m.partition].append((key, value))
             offsets[partition] = messages[-1].offset + 1
         if offsets:

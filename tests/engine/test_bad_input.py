@@ -242,7 +242,7 @@ def test_a_repeated_json_key_has_its_last_value() -> None:
     assert World(POLICIES).put_raw("events.page_view", raw).journal["unit"] == "u-1"
 
 
-@pytest.mark.parametrize("topic", ["identity_links", "events.unheard_of", "decisions", ""])
+@pytest.mark.parametrize("topic", ["events.unheard_of", "decisions", ""])
 def test_a_record_on_a_topic_that_is_not_its_own_is_rejected(topic: str) -> None:
     world = World(POLICIES)
     assert world.put_raw(topic, orjson.dumps(world.event())).code == "wrong_topic"
