@@ -5,7 +5,7 @@ One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine ->
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,12 @@ AGENTS: Mapping[str, Any] = {
 OUTPUTS = (JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER)
 
 
+def inputs_of(event_types: Collection[str]) -> dict[str, Any]:
+    """Topic -> the agent that serves it, for a catalogue with these types."""
+    others = catalogue_types.topics(event_types, AGENTS)
+    return {**AGENTS, **dict.fromkeys(others, catalogue_types.catalogue_types)}
+
+
 class TrueliftApp(App):
     """The app of a worker. `serving` is what its agents call, `governance` the view that it decides by."""
 
@@ -67,8 +73,7 @@ class TrueliftApp(App):
 
     def _declare(self) -> None:
         name = self.truelift.topic
-        extra = catalogue_types.topics(self.event_types, AGENTS)
-        inputs = {**AGENTS, **dict.fromkeys(extra, catalogue_types.catalogue_types)}
+        inputs = inputs_of(self.event_types)
         for topic, agent in inputs.items():
             self.agent(self.topic(name(topic), key_type=bytes, value_type=bytes), name=f"{agent.__module__}:{topic}")(agent)
         outputs = {topic: self.topic(name(topic), key_type=bytes, value_type=bytes) for topic in OUTPUTS}
