@@ -12,6 +12,7 @@ from app.stream.jvm import KAFKA_VERSION
 
 ROOT = Path(__file__).parents[1]
 WORKERS = ("worker-1", "worker-2")
+MONITORING = ("prometheus", "grafana")
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,8 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
-def test_it_has_a_broker_the_topics_and_two_workers(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"kafka", "topics", *WORKERS}
+def test_it_has_a_broker_the_topics_two_workers_and_what_watches_them(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"kafka", "topics", *WORKERS, *MONITORING}
     assert compose["services"]["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
     assert compose["services"]["topics"]["command"] == ["truelift", "topics", "init"]
 
@@ -76,6 +77,43 @@ def test_the_single_node_can_hold_transactions_and_the_largest_dead_letter(compo
     assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert int(kafka["KAFKA_MESSAGE_MAX_BYTES"]) == MAX_MESSAGE_BYTES
     assert compose["services"]["kafka"]["volumes"] == [f"kafka-data:{kafka['KAFKA_LOG_DIRS']}"]
+
+
+def test_prometheus_scrapes_every_worker_where_it_listens_and_reads_the_alerts(compose: dict[str, Any]) -> None:
+    mounts = mounts_of(compose, "prometheus")
+    config = yaml.safe_load(mounts["/etc/prometheus/prometheus.yaml"].read_text())
+    assert "--config.file=/etc/prometheus/prometheus.yaml" in compose["services"]["prometheus"]["command"]
+    (job,) = config["scrape_configs"]
+    ports = {name: compose["services"][name]["environment"]["TRUELIFT_WEB_PORT"] for name in WORKERS}
+    assert job["static_configs"] == [{"targets": [f"{name}:{port}" for name, port in ports.items()]}]
+    assert [mounts[path].name for path in config["rule_files"]] == ["alerts.yaml"]
+
+
+def test_grafana_is_given_its_source_and_the_folder_that_the_dashboard_is_in(compose: dict[str, Any]) -> None:
+    mounts = mounts_of(compose, "grafana")
+    sources = yaml.safe_load(mounts["/etc/grafana/provisioning/datasources/truelift.yaml"].read_text())["datasources"]
+    (prometheus_port,) = (mapping.split(":")[-1] for mapping in compose["services"]["prometheus"]["ports"])
+    assert [(source["type"], source["url"]) for source in sources] == [("prometheus", f"http://prometheus:{prometheus_port}")]
+    (provider,) = yaml.safe_load(mounts["/etc/grafana/provisioning/dashboards/truelift.yaml"].read_text())["providers"]
+    dashboards = [path for path in mounts if path.startswith(provider["options"]["path"] + "/") and path.endswith(".json")]
+    assert [mounts[path].name for path in dashboards] == ["grafana-dashboard.json"]
+
+
+def test_what_watches_is_asked_for_and_listens_on_this_host_alone(compose: dict[str, Any]) -> None:
+    for name in MONITORING:
+        service = compose["services"][name]
+        assert service["profiles"] == ["monitoring"]
+        assert all(mapping.startswith("127.0.0.1:") for mapping in service["ports"])
+        assert {volume.partition(":")[0] for volume in service["volumes"] if not volume.startswith("./")} <= set(
+            compose["volumes"]
+        )
+
+
+def mounts_of(compose: dict[str, Any], service: str) -> dict[str, Path]:
+    """{path in the container: the file of the repository}, each of which is there and cannot be written."""
+    volumes = [volume.split(":") for volume in compose["services"][service]["volumes"] if volume.startswith("./")]
+    assert all(mode == "ro" and (ROOT / source).is_file() for source, _, mode in volumes)
+    return {target: ROOT / source for source, target, _ in volumes}
 
 
 def test_the_image_is_built_from_files_that_are_here_and_from_the_lock(compose: dict[str, Any]) -> None:

@@ -109,6 +109,7 @@ def _groups(worker: Worker) -> Iterator[Family]:
     for task in tasks.values():
         states[state_of(task)] += 1
     yield Family("gauge", "truelift_partition_groups", "Partition groups of this worker.", ("state",), _labelled(states))
+    yield one("gauge", "truelift_topic_partitions", "Partition groups of all workers together.", worker.groups)
     yield Family(
         "gauge", "truelift_consumer_lag_records", "Committed at the broker and not by this worker.", ("topic", "partition"),
         [((topic, str(number)), lag) for number, task in tasks.items() for topic, lag in _lags(worker, task)],
