@@ -41,9 +41,9 @@ class Purchases:
         code = await self._child.ended()
         if code:
             raise self._child.failed(code)
-        said = [line for line in self._child.log.read_text().splitlines() if line.startswith("{")]
+        said = [line for line in self._child.log.splitlines() if line.startswith("{")]
         if not said:
-            raise InternalError(f"the ingest left no counts in {self._child.log}", "Run it by hand with --json")
+            raise InternalError(f"the ingest left no counts in {self._child.log_file}", "Run it by hand with --json")
         self.accepted = orjson.loads(said[-1])["accepted"]
 
     async def stop(self) -> None:

@@ -80,7 +80,9 @@ async def _ready(settings: Settings, worker: Child) -> None:
                         raise worker.failed(code)
                     await asyncio.sleep(READY_POLL_SECONDS)
         except TimeoutError as error:
-            raise OperatorError(f"the worker is not ready after {WORKER_READY_SECONDS:.0f} s", f"See {worker.log}") from error
+            raise OperatorError(
+                f"the worker is not ready after {WORKER_READY_SECONDS:.0f} s", f"See {worker.log_file}"
+            ) from error
 
 
 async def _feed(stage: Stage, purchases: Purchases, plan: Plan) -> None:

@@ -48,7 +48,9 @@ class Stage:
             async with asyncio.timeout(seconds), self.client.progress:
                 await self.client.progress.wait_for(seen)
         except TimeoutError as error:
-            raise OperatorError(f"the journal did not show {what} within {seconds:.0f} s", f"See {self.worker.log}") from error
+            raise OperatorError(
+                f"the journal did not show {what} within {seconds:.0f} s", f"See {self.worker.log_file}"
+            ) from error
 
 
 class Scene(NamedTuple):
@@ -80,7 +82,9 @@ async def resume(stage: Stage) -> None:
 
 async def crash(stage: Stage) -> None:
     """SIGKILL with records in flight; the same static member comes back and goes on."""
-    stage.worker.kill()
+    # No turn of the event loop between the two: who supervises would take it for an end of its own.
+    stage.worker.process.kill()
+    stage.worker.process.wait()
     killed_at, records = time.monotonic(), stage.client.tally.records
     stage.worker.start()
     # What was committed before the kill may still arrive: the first decision after it was made later than that.

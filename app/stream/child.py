@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from app.errors import OperatorError
 from app.stream.owned_process import end, popen_owned
@@ -23,18 +23,19 @@ class Child:
     """`start` again after it has ended; the log goes on."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, *, with_input: bool = False
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log_file: Path, *, with_input: bool = False
     ) -> None:
         self.name = name
-        self.log = log
+        self.log_file = log_file
         self.command = list(command)
         self._environment = environment
         self._stdin = subprocess.PIPE if with_input else subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        with self.log.open("ab") as console:
+    def start(self) -> Self:
+        with self.log_file.open("ab") as console:
             self._process = popen_owned(self.command, console.fileno(), self._environment, self._stdin)
+        return self
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -46,9 +47,9 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def said(self) -> str:
-        """Its whole log."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+    def log(self) -> str:
+        """All that it said."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     async def write(self, content: bytes) -> None:
         """To its standard input; in a thread, for a full pipe waits. BrokenPipeError when it has ended."""
@@ -60,10 +61,13 @@ class Child:
         assert self.process.stdin is not None
         await asyncio.to_thread(self.process.stdin.close)
 
-    def kill(self) -> None:
-        """SIGKILL, as a fault."""
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL, as a fault; gone when this returns."""
         self.process.kill()
-        self.process.wait()
+        await self.ended()
 
     async def ended(self, seconds: float | None = None) -> int:
         """Its exit code, when it has ended. subprocess.TimeoutExpired when it has not within `seconds`."""
@@ -77,8 +81,8 @@ class Child:
         return self._process.returncode
 
     def failed(self, code: int) -> OperatorError:
-        said = self.said.strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
-        return OperatorError(f"the {self.name} ended with exit code {code}: {said[-1]}", f"See {self.log}")
+        said = self.log.strip()[-LAST_WORDS_CHARS:].splitlines() or ["it said nothing"]
+        return OperatorError(f"the {self.name} ended with exit code {code}: {said[-1]}", f"See {self.log_file}")
 
 
 def _write(pipe: IO[bytes], content: bytes) -> None:

@@ -30,6 +30,11 @@ class FaultPlan:
             if point is not None and point not in POINTS:
                 raise ValueError(f"the point is {point!r}; use one of {', '.join(POINTS)}")
 
+    def change(self, crash_at: str | None = None, stop_at: str | None = None, nth: int = 1) -> None:
+        """Another place to die or to sleep at, counted from now. What the plan makes wrong stays as it is."""
+        self.crash_at, self.stop_at, self.nth, self._reached = crash_at, stop_at, nth, 0
+        self.__post_init__()
+
     def reach(self, point: str) -> None:
         if point in (self.crash_at, self.stop_at):
             self._reached += 1

@@ -1,56 +1,5 @@
-"""An installation for a test: its topics, its keys, its policies in force, and two people who write to its log."""
+"""The installation of these tests is that of the fire drill."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from app.chaos.house import House, house_of
 
-from app.contract.catalogue import Catalogue
-from app.contract.topics import topic_specs
-from app.governance import drafts
-from app.governance.drafts import Drafter
-from app.governance.keyring import init_root, new_key
-from app.governance.keys import load_key
-from app.governance.writer import Appended, GovernanceWriter
-from app.settings import Settings
-from app.stream.admin import ensure_topics
-from tests.worker.policies import bodies, catalogue
-
-
-class House:
-    """ann writes and operates, bob approves."""
-
-    def __init__(self, settings: Settings, ann: GovernanceWriter, bob: GovernanceWriter) -> None:
-        self.settings = settings
-        self.ann = ann
-        self.bob = bob
-
-    async def write(self, draft: Drafter, reason: str = "test") -> Appended:
-        return await self.ann.append(draft, reason=reason)
-
-    async def activate(self, body: dict[str, Any]) -> Appended:
-        """From a body to force."""
-        proposed = await self.ann.append(drafts.propose(body), reason="test")
-        version = proposed.record.rule_version
-        assert version is not None
-        await self.bob.append(drafts.approve(body["key"], version), reason="test")
-        return await self.ann.append(drafts.activate(body["key"], version), reason="test")
-
-
-@asynccontextmanager
-async def house_of(
-    settings: Settings, policies: Sequence[dict[str, Any]] | None = None, with_catalogue: Catalogue | None = None
-) -> AsyncIterator[House]:
-    found = with_catalogue or catalogue()
-    await ensure_topics(settings, topic_specs(found.event_types, found.bounds.max_record_bytes))
-    await init_root(settings)
-    await new_key(settings, "ann", "ann", ("author", "operator"), reason="test")
-    await new_key(settings, "bob", "bob", ("approver",), reason="test")
-    async with (
-        GovernanceWriter(settings, load_key(settings, "ann")) as ann,
-        GovernanceWriter(settings, load_key(settings, "bob")) as bob,
-    ):
-        house = House(settings, ann, bob)
-        await house.write(drafts.catalogue(found.model_dump(mode="json")))
-        for body in bodies() if policies is None else policies:
-            await house.activate(body)
-        yield house
+__all__ = ["House", "house_of"]

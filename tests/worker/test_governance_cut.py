@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from app.chaos.proxy import Cut, Proxy
 from app.governance import drafts
 from app.settings import Settings
 from app.stream.broker import EmbeddedBroker
 from app.stream.broker_config import Listener
-from tests.proxy import Cut, Proxy
 from tests.worker.audit import audit
 from tests.worker.conftest import MakeWorker
 from tests.worker.house import house_of
