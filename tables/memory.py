@@ -1,6 +1,7 @@
 """The same tables held in memory: for replays and tests, where state is rebuilt from the topics and thrown away."""
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 
 from app.engine.values import TABLES, TIMERS
 from tables.unit_state import UnitState
@@ -21,6 +22,10 @@ class MemoryRows:
         start = bisect_left(keys, lo)
         end = min(bisect_left(keys, hi), start + limit)
         return [(key, self.rows[key]) for key in keys[start:end]]
+
+    def all_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """In the order of their keys."""
+        return iter(sorted(self.rows.items()))
 
     def put_bytes(self, key: bytes, value: bytes) -> None:
         if self._keys is not None and key not in self.rows:

@@ -1,4 +1,4 @@
-"""`truelift replay verify|what-if|explain`."""
+"""`truelift replay verify|what-if|explain|checkpoint|checkpoints`."""
 
 import asyncio
 import os
@@ -14,22 +14,34 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.contract.canonical import canonical
 from app.errors import CallerError
+from app.governance.console import As, signing_key
 from app.replay import report, whatif_report
+from app.replay.checkpoints import view
+from app.replay.checkpoints.take import take
+from app.replay.checkpoints.vouched import vouched
 from app.replay.explain import Place, explain, find, records_of
 from app.replay.explain_view import listing, tree_of
+from app.replay.partition import Progress as OnProgress
 from app.replay.selection import Selection, read_bound
-from app.replay.verify import Progress as OnProgress
 from app.replay.verify import verify
 from app.replay.whatif import what_if
 from app.settings import Settings
 
-replay_app = typer.Typer(no_args_is_help=True, help="Decide the recorded inputs again. Reads topics only, writes none.")
+replay_app = typer.Typer(no_args_is_help=True, help="Decide the recorded inputs again. Only `checkpoint` writes.")
 
 From = Annotated[str | None, typer.Option("--from", help="Journal offset or time (RFC 3339), inclusive.")]
 To = Annotated[str | None, typer.Option("--to", help="Journal offset or time (RFC 3339), exclusive.")]
 Partition = Annotated[int | None, typer.Option(min=0, help="One partition; default all.")]
 User = Annotated[str | None, typer.Option(help="One unit, as the journal names it.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Partitions at a time; default one a processor.")]
+FromCheckpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|latest|none",
+        help="Where to begin; default the newest fitting checkpoint where retention took the beginning, else the beginning.",
+    ),
+]
 State = Annotated[Literal["memory", "disk"], typer.Option(help="Where state is rebuilt; disk for long histories.")]
 
 
@@ -39,14 +51,16 @@ def verify_command(
     to: To = None,
     partition: Partition = None,
     user: User = None,
+    from_checkpoint: FromCheckpoint = None,
     state: State = "memory",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Partitions at a time; default one a processor.")] = None,
+    jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Compare every byte of journal, exposures, outcomes and dead letters with a replay. Exit code 1 on any difference."""
     selection = Selection(read_bound(start), read_bound(to), partition, user)
     with _progress(shown=not json) as on_progress:
-        found = asyncio.run(verify(Settings(), selection, state, on_progress, jobs or os.cpu_count() or 1))
+        work = verify(Settings(), selection, state, on_progress, jobs or os.cpu_count() or 1, from_checkpoint)
+        found = asyncio.run(work)
     if json:
         typer.echo(orjson.dumps(found.as_json(), default=repr).decode())
     else:
@@ -63,6 +77,7 @@ def what_if_command(
     partition: Partition = None,
     user: User = None,
     coverage: Annotated[int | None, typer.Option(min=1, max=1000, help="Permille; default the first ramp step.")] = None,
+    from_checkpoint: FromCheckpoint = None,
     state: State = "memory",
     out: Annotated[Path | None, typer.Option(help="Write the report, as RFC 8785 JSON, to this file.")] = None,
     json: Json = False,
@@ -70,7 +85,7 @@ def what_if_command(
     """Who would newly qualify, be treated, move variant or leave under a proposed version; with a digest for its approval."""
     selection = Selection(read_bound(start), read_bound(to), partition, user)
     with _progress(shown=not json) as on_progress:
-        found = asyncio.run(what_if(Settings(), policy, selection, coverage, state, on_progress))
+        found = asyncio.run(what_if(Settings(), policy, selection, coverage, state, on_progress, from_checkpoint))
     if out is not None:
         out.write_bytes(canonical(found))
     if json:
@@ -85,6 +100,7 @@ def explain_command(
     event: Annotated[str | None, typer.Option(help="The event_id of an input.")] = None,
     user: Annotated[str | None, typer.Option(help="List the last records of this unit, and choose one.")] = None,
     number: Annotated[int | None, typer.Option(min=1, help="With --user: the one with this number in the list.")] = None,
+    from_checkpoint: FromCheckpoint = None,
     state: State = "memory",
     json: Json = False,
 ) -> None:
@@ -99,13 +115,50 @@ def explain_command(
         if chosen is None:
             return
         place = chosen
-    found = asyncio.run(explain(settings, place, decision, state))
+    found = asyncio.run(explain(settings, place, decision, state, from_checkpoint))
     if json:
         typer.echo(orjson.dumps(found.as_json(), default=repr).decode())
     else:
         Console().print(tree_of(found))
     if found.difference is not None:
         raise typer.Exit(1)
+
+
+@replay_app.command("checkpoint")
+def checkpoint_command(
+    to: To = None,
+    as_: As = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the log.")] = "checkpoint",
+    from_checkpoint: FromCheckpoint = None,
+    state: State = "memory",
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Replay and compare all up to now (or --to); keep the state that this built, signed for. Exit code 1 on any difference.
+
+    Begins at the newest checkpoint, where there is one.
+    """
+    settings, until = Settings(), read_bound(to)
+    key = signing_key(settings, as_)
+    with _progress(shown=not json) as on_progress:
+        work = take(settings, key, reason, until, from_checkpoint, state, on_progress, jobs or os.cpu_count() or 1)
+        taken = asyncio.run(work)
+    if json:
+        typer.echo(orjson.dumps(view.as_json(taken), default=repr).decode())
+    else:
+        view.show_taken(taken, Console())
+    if taken.path is None:
+        raise typer.Exit(1)
+
+
+@replay_app.command("checkpoints")
+def checkpoints_command(json: Json = False) -> None:
+    """The checkpoints that the governance log vouches for, the newest first, and whether their files are here."""
+    known = asyncio.run(vouched(Settings()))[1]
+    if json:
+        typer.echo(orjson.dumps([view.entry(checkpoint) for checkpoint in known]).decode())
+    else:
+        view.show_known(known, Console())
 
 
 def _choose(settings: Settings, user: str, number: int | None, json: bool) -> Place | None:

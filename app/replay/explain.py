@@ -16,10 +16,11 @@ from app.engine.values import InputRecord, Step
 from app.errors import CallerError, OperatorError
 from app.governance.records import Record
 from app.reading import PartitionReader
+from app.replay.checkpoints.start import Start, starts_of
 from app.replay.difference import Difference, first_difference
 from app.replay.governance import GovernanceSteps, provenance
 from app.replay.history import Journalled, PartitionHistory, parse_journalled
-from app.replay.selection import Selection
+from app.replay.selection import Bound, Selection
 from app.replay.state import StateKind, replay_state
 from app.replay.stepper import Stepper
 from app.replay.verify import Chosen, choose
@@ -101,12 +102,21 @@ async def records_of(settings: Settings, user: str) -> list[Place]:
     return list(found)
 
 
-async def explain(settings: Settings, place: Place, decision_id: str | None = None, state: StateKind = "memory") -> Explanation:
-    """Replays the partition up to the record. OperatorError when its input or state is gone."""
+async def explain(
+    settings: Settings,
+    place: Place,
+    decision_id: str | None = None,
+    state: StateKind = "memory",
+    checkpoint: str | None = None,
+) -> Explanation:
+    """Replays the partition up to the record. OperatorError when its input or state is gone. checkpoint: see `starts_of`."""
     chosen = await choose(settings, Selection(partition=place.partition))
+    first = Bound(offset=place.journalled.offset)
+    start = (await starts_of(settings, chosen.topics, chosen.partitions, first, checkpoint))[place.partition]
     async with GovernanceSteps(settings) as governance:
         with replay_state(state) as rows:
-            replayed = await _replay_to(settings, place, chosen, governance, Stepper(rows))
+            start.load(rows)
+            replayed = await _replay_to(settings, place, chosen, governance, Stepper(rows), start)
     body = place.journalled.body
     decisions = [d for d in body["decisions"] if decision_id in (None, d["decision_id"])]
     history = {}
@@ -133,15 +143,15 @@ class _Replayed(NamedTuple):
 
 
 async def _replay_to(
-    settings: Settings, place: Place, chosen: Chosen, governance: GovernanceSteps, stepper: Stepper
+    settings: Settings, place: Place, chosen: Chosen, governance: GovernanceSteps, stepper: Stepper, start: Start
 ) -> _Replayed:
-    async with PartitionHistory(settings, place.partition, chosen.topics, lambda _: None) as history:
+    async with PartitionHistory(settings, place.partition, chosen.topics, lambda _: None, start.position) as history:
         async for paired in history.pairs():
             journalled, record = paired.journalled, paired.record
             if journalled is None or paired.trouble == "duplicate":
                 continue
             policies = await governance.at(journalled.governance_offset)
-            if record is None or policies is None or history.journal.begin > 0:
+            if record is None or policies is None or not history.reaches_start:
                 break
             if not stepper.continues_tick(record):
                 stepper.finish()

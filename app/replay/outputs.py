@@ -19,11 +19,11 @@ LOOKAHEAD_RECORDS = 256
 # Markers of one transaction are written partition by partition: the journal may show it a moment before the others do.
 MARKERS_WAIT_SECONDS = 2.0
 
-Verdict = Literal["identical", "different", "missing", "unexpected"]
+Verdict = Literal["identical", "different", "missing", "unreachable", "unexpected"]
 
 
 class Match(NamedTuple):
-    """actual None: missing. expected None: unexpected."""
+    """actual None: missing, or (unreachable) among what retention took. expected None: unexpected."""
 
     verdict: Verdict
     actual: StoredRecord | None
@@ -31,12 +31,15 @@ class Match(NamedTuple):
 
 
 class OutputTopic:
-    """Forward comparison of one output topic of one partition."""
+    """Forward comparison of one output topic of one partition, from offset `start` on; next_offset: after what was taken."""
 
-    def __init__(self, name: str, reader: PartitionReader) -> None:
+    def __init__(self, name: str, reader: PartitionReader, start: int = 0) -> None:
         self.name = name
+        self.next_offset = start
         self._reader = reader
         self._waited = False
+        # Records stand in the order of their steps: what retention took lies before the first that is found.
+        self._front_is_gone = reader.begin > start
 
     async def match(self, expected: Output) -> list[Match]:
         """What stands where `expected` should, and what stands before it and nobody expected."""
@@ -45,9 +48,10 @@ class OutputTopic:
             self._waited = not await self._reader.extend(MARKERS_WAIT_SECONDS)
             actual = await self._next()
         if actual is None:
-            return [Match("missing", None, expected)]
+            return [self._absent(expected)]
         if actual.value == expected.value and actual.key == expected.key:
-            await self._reader.take()
+            await self._take()
+            self._front_is_gone = False
             return [Match("identical", actual, expected)]
         return await self._found_again(expected)
 
@@ -55,17 +59,27 @@ class OutputTopic:
         """What is left when the journal is through, at most `LOOKAHEAD_RECORDS` of it."""
         found: list[Match] = []
         while len(found) < LOOKAHEAD_RECORDS and await self._next() is not None:
-            found.append(Match("unexpected", await self._reader.take(), None))
+            found.append(Match("unexpected", await self._take(), None))
         return found
+
+    def _absent(self, expected: Output) -> Match:
+        return Match("unreachable" if self._front_is_gone else "missing", None, expected)
+
+    async def _take(self) -> StoredRecord:
+        taken = await self._reader.take()
+        assert taken is not None, "only what was seen ahead is taken"
+        self.next_offset = taken.offset + 1
+        return taken
 
     async def _found_again(self, expected: Output) -> list[Match]:
         wanted = _identity(self.name, expected.value)
         ahead = await self._reader.upcoming(LOOKAHEAD_RECORDS)
         at = next((i for i, actual in enumerate(ahead) if _identity(self.name, actual.value) == wanted), None)
         if at is None:
-            return [Match("missing", None, expected)]
+            return [self._absent(expected)]
         for _ in range(at + 1):
-            await self._reader.take()
+            await self._take()
+        self._front_is_gone = False
         actual = ahead[at]
         same = actual.value == expected.value and actual.key == expected.key
         extra = [Match("unexpected", passed, None) for passed in ahead[:at] if self._is_ours(passed)]
@@ -73,7 +87,7 @@ class OutputTopic:
 
     async def _next(self) -> StoredRecord | None:
         while (actual := await self._reader.peek()) is not None and not self._is_ours(actual):
-            await self._reader.take()
+            await self._take()
         return actual
 
     def _is_ours(self, stored: StoredRecord) -> bool:

@@ -10,6 +10,7 @@ from rich.table import Table
 Kind = Literal[
     "different", "other_engine", "unverifiable", "missing", "duplicate", "missing_fired", "extra_fired", "not_in_topic",
     "unreadable", "governance_back", "governance_missing", "output_different", "output_missing", "output_unexpected",
+    "output_unverifiable",
 ]  # fmt: skip
 
 # In words, for the one who reads the screen.
@@ -28,6 +29,7 @@ MEANING: dict[Kind, str] = {
     "output_different": "exposures, outcomes, dead letters that the engine would write otherwise",
     "output_missing": "exposures, outcomes, dead letters that are missing",
     "output_unexpected": "exposures, outcomes, dead letters that no journal record explains",
+    "output_unverifiable": "exposures, outcomes, dead letters that retention took",
 }
 SHOWN_FINDINGS = 10
 SHOWN_CHARS = 100
@@ -46,6 +48,14 @@ class Finding(NamedTuple):
     replayed: Any = None
 
 
+class FromCheckpoint(NamedTuple):
+    """Where the replay of a partition began: what lies before was compared when the checkpoint was made."""
+
+    partition: int
+    checkpoint: str
+    journal: int
+
+
 @dataclass
 class VerifyReport:
     """records: journal records read. compared: selected and reachable ones. waiting: inputs after the last journalled."""
@@ -60,10 +70,17 @@ class VerifyReport:
     counts: Counter[Kind] = field(default_factory=Counter)
     shown: list[Finding] = field(default_factory=list)
     partitions: list[int] = field(default_factory=list)
+    from_checkpoints: list[FromCheckpoint] = field(default_factory=list)
 
     @property
     def all_identical(self) -> bool:
         return not self.counts and self.compared == self.identical and self.compared > 0
+
+    def begin(self, partition: int, checkpoint: str | None, journal: int) -> None:
+        """checkpoint: the name of the one that the partition's replay begins at, at that journal offset."""
+        self.partitions.append(partition)
+        if checkpoint is not None:
+            self.from_checkpoints.append(FromCheckpoint(partition, checkpoint, journal))
 
     def note(self, finding: Finding) -> None:
         """Every finding is counted, the first are kept."""
@@ -82,6 +99,7 @@ class VerifyReport:
         self.counts += part.counts
         self.shown = (self.shown + part.shown)[:SHOWN_FINDINGS]
         self.partitions += part.partitions
+        self.from_checkpoints += part.from_checkpoints
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -94,6 +112,7 @@ class VerifyReport:
             "outputs_identical": self.outputs_identical,
             "waiting": self.waiting,
             "partitions": self.partitions,
+            "from_checkpoints": [begun._asdict() for begun in self.from_checkpoints],
             "findings": dict(self.counts),
             "first": [finding._asdict() for finding in self.shown],
             "seconds": round(self.seconds, 3),
@@ -103,6 +122,9 @@ class VerifyReport:
 def show(report: VerifyReport, console: Console) -> None:
     table = Table(show_header=False, box=None)
     table.add_row("journal records", f"{report.records:,}", f"partitions {', '.join(map(str, report.partitions))}")
+    for name in sorted({begun.checkpoint for begun in report.from_checkpoints}):
+        places = ", ".join(f"{b.partition}@{b.journal}" for b in report.from_checkpoints if b.checkpoint == name)
+        table.add_row("from checkpoint", name, f"partition@offset {places}; what lies before was compared when it was made")
     table.add_row("compared", f"{report.compared:,}", "")
     table.add_row("identical", f"{report.identical:,}", "byte for byte, state digest included")
     outputs = "exposures, outcomes, dead letters"

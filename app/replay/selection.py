@@ -24,11 +24,14 @@ class Bound(NamedTuple):
         return None if self.offset is None else str(self.offset)
 
 
+OPEN = Bound()
+
+
 class Selection(NamedTuple):
     """start inclusive, end exclusive. partition None: all. user: the unit's name."""
 
-    start: Bound = Bound()
-    end: Bound = Bound()
+    start: Bound = OPEN
+    end: Bound = OPEN
     partition: int | None = None
     user: str | None = None
 

@@ -49,6 +49,10 @@ class SeenRows:
                 found += sorted((key, value) for key, value in self._days[day].items() if lo <= key < hi)
         return found[:limit]
 
+    def all_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        for day in sorted(self._days):
+            yield from sorted(self._days[day].items())
+
 
 class DiskRows:
     """One table in a RocksDB of its own; changes are held back and written `DIRTY_ROWS` at a time."""
@@ -73,6 +77,10 @@ class DiskRows:
         self._flush()
         return list(self._store.scan(lo, hi, limit))
 
+    def all_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        self._flush()
+        return self._store.rows()
+
     def _flush(self) -> None:
         if self._dirty:
             self._batches += 1
@@ -80,11 +88,20 @@ class DiskRows:
             self._dirty = {}
 
 
+class ReplayState(UnitState):
+    """The tables of one partition, which can also be gone through from end to end."""
+
+    def rows(self, table: str) -> Iterator[tuple[bytes, bytes]]:
+        """All rows of a table, in the order of their keys."""
+        found: Iterator[tuple[bytes, bytes]] = self._tables[table].all_rows()
+        return found
+
+
 @contextmanager
-def replay_state(kind: StateKind) -> Iterator[UnitState]:
+def replay_state(kind: StateKind) -> Iterator[ReplayState]:
     """An empty state for one partition."""
     if kind == "memory":
-        yield UnitState(
+        yield ReplayState(
             {"eligibility": MemoryRows(), "assignments": MemoryRows(), "seen": SeenRows(), "timers": MemoryRows(ordered=True)}
         )
         return
@@ -92,7 +109,7 @@ def replay_state(kind: StateKind) -> Iterator[UnitState]:
         cache = shared_cache()
         stores = {name: Store(Path(folder) / name, cache) for name in TABLES}
         try:
-            yield UnitState({name: DiskRows(store) for name, store in stores.items()})
+            yield ReplayState({name: DiskRows(store) for name, store in stores.items()})
         finally:
             for store in stores.values():
                 store.close()

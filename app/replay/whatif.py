@@ -18,13 +18,15 @@ from app.engine.values import InputRecord, Moment, Step
 from app.errors import OperatorError
 from app.governance.log import fold_all
 from app.reading import PartitionReader
+from app.replay.checkpoints.start import starts_of
 from app.replay.governance import GovernanceSteps
 from app.replay.history import Journalled, Paired, PartitionHistory
+from app.replay.partition import PROGRESS_EVERY_RECORDS, Progress
 from app.replay.proposal import Proposal, ProposedPolicies, read_proposals
 from app.replay.selection import EVERYTHING, Selection
 from app.replay.state import StateKind, replay_state
 from app.replay.stepper import Stepper
-from app.replay.verify import PROGRESS_EVERY_RECORDS, Progress, choose
+from app.replay.verify import choose
 from app.replay.whatif_report import NOTHING, Fate, PolicyEffect, sealed
 from app.settings import Settings
 
@@ -36,18 +38,25 @@ async def what_if(
     coverage_permille: int | None = None,
     state: StateKind = "memory",
     progress: Progress = lambda *_: None,
+    checkpoint: str | None = None,
 ) -> dict[str, Any]:
-    """The sealed report. OperatorError where retention has taken what the state is built from."""
+    """The sealed report. OperatorError where retention has taken what the state is built from.
+
+    checkpoint: as `starts_of` takes it. A range that begins before it is cut there.
+    """
     proposals = read_proposals(files, await fold_all(settings), coverage_permille)
     effects = {proposal.policy.key: PolicyEffect(proposal) for proposal in proposals}
     chosen = await choose(settings, selection)
+    starts = await starts_of(settings, chosen.topics, chosen.partitions, selection.start, checkpoint)
     scope = []
     records, governance_offset = 0, -1
     async with GovernanceSteps(settings) as recorded, GovernanceSteps(settings, ProposedPolicies(proposals)) as proposed:
         for partition in chosen.partitions:
+            start = starts[partition]
             with replay_state(state) as rows:
+                start.load(rows)
                 run = PartitionWhatIf(proposals, selection, Stepper(rows), recorded, proposed)
-                async with PartitionHistory(settings, partition, chosen.topics, lambda _: None) as history:
+                async with PartitionHistory(settings, partition, chosen.topics, lambda _: None, start.position) as history:
                     await run.run(history, progress)
             for key, effect in effects.items():
                 for unit in run.units(key):
@@ -86,10 +95,13 @@ class PartitionWhatIf:
         self.governance_offset = -1
 
     async def run(self, history: PartitionHistory, progress: Progress) -> None:
-        begin, end = history.journal.begin, history.journal.end
-        if begin > 0:
-            raise self._out_of_reach(history, begin)
-        self._ticks = await history.open(history.reader(TICKS))
+        end = history.journal.end
+        if not history.reaches_start:
+            raise self._out_of_reach(history, history.journal.begin)
+        start = history.start
+        next_tick = start.inputs.get(TICKS, 0)
+        self._past_us, self._past_tick = start.appended_us, next_tick - 1
+        self._ticks = await history.open(history.reader(TICKS, next_tick))
         async for paired in history.pairs():
             journalled = paired.journalled
             if journalled is None or paired.trouble == "duplicate":

@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from app.governance.keys import SigningKey
 from app.settings import Settings
 from tests.replay.world import PARTITIONS, World, publish
 
@@ -30,3 +31,9 @@ def published(make_settings: Callable[..., Settings]) -> Publish:
         return settings
 
     return put
+
+
+@pytest.fixture
+def operator(history: World) -> SigningKey:
+    """May sign for checkpoints."""
+    return SigningKey("otto", history.ledger.private["otto"])

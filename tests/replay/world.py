@@ -6,9 +6,11 @@ Time is simulated, so that timers and windows take no waiting. `publish` puts it
 import asyncio
 import copy
 import heapq
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -81,9 +83,19 @@ def catalogue_body() -> dict[str, Any]:
 
 
 class World:
-    """topics: (contract's topic name, partition) -> its records; an input's offset is its index."""
+    """topics: (contract's topic name, partition) -> its records; an input's offset is its index.
 
-    def __init__(self, start_ms: int, users: int = 60, seed: int = 7, seconds: int = SECONDS) -> None:
+    lags_ms: by topic, how long after their arrival its records are consumed.
+    """
+
+    def __init__(
+        self,
+        start_ms: int,
+        users: int = 60,
+        seed: int = 7,
+        seconds: int = SECONDS,
+        lags_ms: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.start_ms = start_ms
         self.seconds = seconds
         self.random = random.Random(seed)
@@ -93,6 +105,9 @@ class World:
         self.governance: list[Stored] = []
         self._states = [MemoryState() for _ in range(PARTITIONS)]
         self._events: list[tuple[int, int, str, bytes | None, bytes, int | None]] = []
+        self._lags_ms = lags_ms
+        self._behind: list[tuple[int, int, InputRecord]] = []
+        self._arrivals = itertools.count()
         self._serial = 0
         self._snapshots: list[tuple[int, Policies]] = []
         self._write_governance()
@@ -147,8 +162,21 @@ class World:
             ms, _, topic, key, value, partition = heapq.heappop(self._events)
             if ms < self.start_ms + self.seconds * 1000:
                 place = partition_of(key.decode(), PARTITIONS) if key is not None else 0
-                self._consume(ms, topic, key, value, place if partition is None else partition)
+                self._arrive(ms, topic, key, value, place if partition is None else partition)
+        self._catch_up(self.start_ms + 2 * self.seconds * 1000)
         return self
+
+    def _arrive(self, ms: int, topic: str, key: bytes | None, value: bytes, partition: int) -> None:
+        inputs = self.topics.setdefault((topic, partition), [])
+        inputs.append(Stored(ms, key, value))
+        record = InputRecord(topic, partition, len(inputs) - 1, ms * 1000, key, value)
+        heapq.heappush(self._behind, (ms + self._lags_ms.get(topic, 0), next(self._arrivals), record))
+        self._catch_up(ms)
+
+    def _catch_up(self, until_ms: int) -> None:
+        while self._behind and self._behind[0][0] <= until_ms:
+            ms, _, record = heapq.heappop(self._behind)
+            self._consume(ms, record)
 
     def _fill(self) -> None:
         for second in range(self.seconds):
@@ -181,21 +209,18 @@ class World:
 
     # -- the worker
 
-    def _consume(self, ms: int, topic: str, key: bytes | None, value: bytes, partition: int) -> None:
-        inputs = self.topics.setdefault((topic, partition), [])
-        inputs.append(Stored(ms, key, value))
-        record = InputRecord(topic, partition, len(inputs) - 1, ms * 1000, key, value)
+    def _consume(self, ms: int, record: InputRecord) -> None:
         stale = STALE_FROM_MS <= ms - self.start_ms < STALE_TO_MS
         late_us = 400_000 if self.random.random() < 0.03 else 0
         moment = Moment(ms * 1000 + self.random.randrange(2_000, 40_000) + late_us, stale)
         policies = self.policies_at(ms - LAG_MS)
-        if topic == "events.billing_intent" and self.random.random() < 0.3:
-            self._append(process_poison(record, policies, moment).outputs, ms, partition)
+        if record.topic == "events.billing_intent" and self.random.random() < 0.3:
+            self._append(process_poison(record, policies, moment).outputs, ms, record.partition)
             return
-        state = self._states[partition]
+        state = self._states[record.partition]
         for step in process(record, state, policies, moment):
             state.store(step.writes)
-            self._append(step.outputs, ms, partition)
+            self._append(step.outputs, ms, record.partition)
 
     def _append(self, outputs: Sequence[Output], ms: int, partition: int) -> None:
         for output in outputs:

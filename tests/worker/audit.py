@@ -14,11 +14,12 @@ from app.checker.check import check
 from app.engine.values import TABLES
 from app.replay.governance import GovernanceSteps
 from app.replay.history import PartitionHistory
+from app.replay.partition import PartitionCheck
 from app.replay.report import VerifyReport
 from app.replay.selection import EVERYTHING
 from app.replay.state import replay_state
 from app.replay.stepper import Stepper
-from app.replay.verify import PartitionCheck, choose
+from app.replay.verify import choose
 from app.settings import Settings
 from tables.store import OFFSET_KEY, Store
 from tests.worker.journal import Input, Journal
