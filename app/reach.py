@@ -177,7 +177,7 @@ async def _attempt(where: str, kafka: Mapping[str, Any]) -> None:
         # A listener that wants SASL lets a client in that does not, and closes at its first question.
         await connection.send(MetadataRequest([]))
     finally:
-        connection.close()
+        await connection.close()
 
 
 def _said(failed: list[_Attempt]) -> OperatorError:

@@ -24,6 +24,7 @@ from typing import Self
 from app.errors import OperatorError
 from app.stream.broker_config import CLIENT, CONTROLLER, Listener, Node, log4j_properties, server_properties
 from app.stream.broker_folder import BrokerFolder, BrokerRecord, folder_of
+from app.stream.broker_security import MUTUAL, BrokerSecurity
 from app.stream.jvm import find_java, kafka_jars
 from app.stream.owned_process import STOP_DEADLINE_SECONDS, end, popen_detached, popen_owned
 from app.stream.ports import HOST, kept_ports, require_free
@@ -49,11 +50,19 @@ class EmbeddedBroker:
         heap_mib: int = HEAP_MIB,
         node: Node | None = None,
         ports: Mapping[str, int] | None = None,
+        secure: bool = False,
+        authorizer_level: str = "info",
     ) -> None:
-        """node: its place in a cluster; none: it is alone. ports: by listener, for a node whose peers must know them."""
+        """node: its place in a cluster; none: it is alone. ports: by listener, for a node whose peers must know them.
+
+        secure: TLS, users and an authorizer (broker_security.py), for a broker that is alone.
+        """
         self.folder = folder_of(data_dir)
+        self.security: BrokerSecurity | None = None  # of a secure broker, from its start on
+        self._secure = secure
+        self._authorizer_level = authorizer_level
         self._wanted = dict(ports or {}) | ({} if port is None else {CLIENT: port})
-        self._listeners = listeners
+        self._listeners = (*listeners, Listener(MUTUAL)) if secure else listeners
         self._heap_mib = heap_mib
         self._node = node
         self._java_home = java_home
@@ -83,6 +92,7 @@ class EmbeddedBroker:
                     f"a broker runs in {self.folder.root} already (pid {running.pid}, {running.address})",
                     "Stop it with `truelift broker stop`",
                 )
+            self._make_security()
             java, jars = find_java(self._java_home), kafka_jars()
             names = (CLIENT, CONTROLLER, *(listener.name for listener in self._listeners))
             self._ports = kept_ports(self.folder.root / "ports.json", names, self._wanted)
@@ -122,26 +132,41 @@ class EmbeddedBroker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    def _make_security(self) -> None:
+        """A secure broker started without would let everybody in; one that was made without has no user to let in."""
+        was_secure = self.folder.security.exists()
+        if was_secure != self._secure and (was_secure or self.folder.formatted):
+            how = "with" if was_secure else "without"
+            raise OperatorError(
+                f"the broker in {self.folder.root} was made {how} TLS and users",
+                f"Start it {how} --secure, or make another one in a TRUELIFT_DATA_DIR of its own",
+            )
+        self.security = BrokerSecurity(self.folder.security) if self._secure else None
+
     def _write_configuration(self) -> None:
-        properties = server_properties(self.folder.data, self._ports, self._listeners, self._node)
+        properties = server_properties(self.folder.data, self._ports, self._listeners, self._node, self.security)
         self.folder.properties.write_text(properties)
-        (self.folder.root / "log4j2.properties").write_text(log4j_properties(self.folder.log))
+        authorizer_log = self.folder.authorizer_log if self.security else None
+        logging = log4j_properties(self.folder.log, authorizer_log, self._authorizer_level)
+        (self.folder.root / "log4j2.properties").write_text(logging)
 
     def _format_once(self, command: list[str]) -> None:
-        if (self.folder.data / "meta.properties").exists():
+        if self.folder.formatted:
             return
         # The features get the release's own levels, transaction.version 2 (KIP-890) among them.
         cluster_id = new_cluster_id() if self._node is None else self._node.cluster_id
         arguments = ["format", "--cluster-id", cluster_id, "--config", str(self.folder.properties)]
-        done = subprocess.run(
-            [*command, "kafka.tools.StorageTool", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=START_DEADLINE_SECONDS,
-        )
+        with self.security.format_arguments() if self.security else contextlib.nullcontext(()) as more:
+            done = subprocess.run(
+                [*command, "kafka.tools.StorageTool", *arguments, *more],
+                capture_output=True,
+                text=True,
+                timeout=START_DEADLINE_SECONDS,
+            )
         if done.returncode != 0:
             raise OperatorError(
-                f"{self.folder.data} cannot be formatted: {_last_line(done.stderr or done.stdout)}",
+                # Not what it says on its standard output: that names the keys of the users that it was given.
+                f"{self.folder.data} cannot be formatted: {_last_line(done.stderr)}",
                 "Check the folder's rights and space",
             )
 
@@ -154,7 +179,7 @@ class EmbeddedBroker:
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_DEADLINE_SECONDS
         try:
-            while not _answers(self._ports[CLIENT]):
+            while not _answers(self._ports[CLIENT], self.security):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     raise self._ended(process.wait(POLL_SECONDS))
                 if time.monotonic() > deadline:
@@ -210,13 +235,16 @@ def _gone_within(folder: BrokerFolder, pid: int, seconds: float) -> bool:
     return True
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, security: BrokerSecurity | None) -> bool:
     """Whether it answers ApiVersions (key 18, version 0), which it does only once it is unfenced and caught up."""
     request = struct.pack(">hhih", 18, 0, 1, -1)
     try:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((HOST, port), timeout=1))
+            if security is not None:
+                connection = stack.enter_context(security.wrapped(connection))
             connection.sendall(struct.pack(">i", len(request)) + request)
-            head = connection.recv(10, socket.MSG_WAITALL)
+            head = stack.enter_context(connection.makefile("rb")).read(10)
     except OSError:
         return False
     return len(head) == 10 and head[8:] == b"\0\0"

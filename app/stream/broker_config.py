@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from app.stream.broker_security import MUTUAL, BrokerSecurity
 from app.stream.ports import HOST
 
 CLIENT = "CLIENT"
@@ -79,10 +80,16 @@ _SIZE = {
 }
 
 
-def server_properties(data: Path, ports: Mapping[str, int], listeners: tuple[Listener, ...], node: Node | None = None) -> str:
+def server_properties(
+    data: Path,
+    ports: Mapping[str, int],
+    listeners: tuple[Listener, ...],
+    node: Node | None = None,
+    security: BrokerSecurity | None = None,
+) -> str:
     """KRaft, both roles in one process. `ports` has CLIENT, CONTROLLER and one entry for each of `listeners`.
 
-    node None: the only one of its cluster.
+    node None: the only one of its cluster. security: `listeners` has MUTUAL too; none: it trusts everybody who can connect.
     """
     node_id, controllers = (NODE_ID, {NODE_ID: ports[CONTROLLER]}) if node is None else (node.id, node.controllers)
     clients = (Listener(CLIENT), *listeners)
@@ -103,23 +110,35 @@ def server_properties(data: Path, ports: Mapping[str, int], listeners: tuple[Lis
         **_BEHAVIOUR,
         **_SIZE,
     }
+    if security is not None:
+        properties |= security.properties([name for name in bound if name != MUTUAL], [MUTUAL, CONTROLLER])
     return "".join(f"{key}={value}\n" for key, value in properties.items())
 
 
-def log4j_properties(log: Path) -> str:
-    """Warnings and errors, in a log that is bounded to three files of 10 MB."""
-    return f"""status=error
-appender.file.type=RollingFile
-appender.file.name=file
-appender.file.fileName={log}
-appender.file.filePattern={log}.%i
-appender.file.layout.type=PatternLayout
-appender.file.layout.pattern=[%d] %p %m (%c)%n
-appender.file.policies.type=Policies
-appender.file.policies.size.type=SizeBasedTriggeringPolicy
-appender.file.policies.size.size=10MB
-appender.file.strategy.type=DefaultRolloverStrategy
-appender.file.strategy.max=2
-rootLogger.level=warn
-rootLogger.appenderRef.file.ref=file
+def log4j_properties(log: Path, authorizer_log: Path | None = None, authorizer_level: str = "info") -> str:
+    """Warnings and errors; in a file of its own what the authorizer denies (level info), and what it allows too (debug)."""
+    root = _appender("file", log) + "rootLogger.level=warn\nrootLogger.appenderRef.file.ref=file\n"
+    if authorizer_log is None:
+        return "status=error\n" + root
+    authorizer = f"""logger.authorizer.name=kafka.authorizer.logger
+logger.authorizer.level={authorizer_level}
+logger.authorizer.additivity=false
+logger.authorizer.appenderRef.authorizer.ref=authorizer
+"""
+    return "status=error\n" + root + _appender("authorizer", authorizer_log) + authorizer
+
+
+def _appender(name: str, file: Path) -> str:
+    """A log that is bounded to three files of 10 MB."""
+    return f"""appender.{name}.type=RollingFile
+appender.{name}.name={name}
+appender.{name}.fileName={file}
+appender.{name}.filePattern={file}.%i
+appender.{name}.layout.type=PatternLayout
+appender.{name}.layout.pattern=[%d] %p %m (%c)%n
+appender.{name}.policies.type=Policies
+appender.{name}.policies.size.type=SizeBasedTriggeringPolicy
+appender.{name}.policies.size.size=10MB
+appender.{name}.strategy.type=DefaultRolloverStrategy
+appender.{name}.strategy.max=2
 """

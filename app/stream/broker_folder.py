@@ -44,6 +44,19 @@ class BrokerFolder(NamedTuple):
         return self.root / "broker.log"
 
     @property
+    def security(self) -> Path:
+        """There when the broker is a secure one (broker_security.py)."""
+        return self.root / "security"
+
+    @property
+    def authorizer_log(self) -> Path:
+        return self.root / "authorizer.log"
+
+    @property
+    def formatted(self) -> bool:
+        return (self.data / "meta.properties").exists()
+
+    @property
     def console(self) -> Path:
         return self.root / "console.log"
 
