@@ -5,10 +5,11 @@ collide with Truelift's own topics. A setting that can change a decision belongs
 reads the catalogue from the governance log.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from app.contract.mappings import compile_mappings
 from app.contract.policy import Action, DottedName, EventName, Key, Permille, Policy, RiskClass, Strict, Text, highest_class
 from app.contract.topics import AUDIT_WINDOW_DAYS, SERVICE_TYPES
 
@@ -57,7 +58,21 @@ class Bounds(Strict):
     governance_max_stale_seconds: _Positive = 5
     poison_limit: _Positive = 10
     poison_window_seconds: _Positive = 60
-    trusted_sources: Annotated[tuple[Text, ...], Field(strict=False)] = ("edge",)
+    # An edge writes `source` itself: its own name, or that of the SDK protocol that the event came by.
+    trusted_sources: Annotated[tuple[Text, ...], Field(strict=False)] = ("edge", "segment", "snowplow", "amplitude")
+
+
+class WriteKey(Strict):
+    """Who may write events through the edge. The key itself is known to its holder alone; 256 random bits need no slow hash.
+
+    public: may be seen by anybody (a browser, an app); server: is a secret. body_bytes None: what the collector takes.
+    """
+
+    name: Text
+    kind: Literal["public", "server"]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    events_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
+    body_bytes: Annotated[int, Field(ge=1_024, le=20 * 1_048_576)] | None = None
 
 
 class Catalogue(Strict):
@@ -69,12 +84,20 @@ class Catalogue(Strict):
     saved_groups: dict[Text, list[JsonValue]] = Field(default_factory=dict)
     windows: Windows = Field(default_factory=Windows)
     bounds: Bounds = Field(default_factory=Bounds)
-    mappings: dict[str, JsonValue] = Field(default_factory=dict)
+    mappings: dict[str, dict[str, str | dict[str, Any] | None]] = Field(default_factory=dict)
+    write_keys: dict[Key, WriteKey] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _no_type_of_our_own_topics(self) -> Self:
         for name in sorted(SERVICE_TYPES & self.event_types.keys()):
             raise ValueError(f"event type {name!r} is a topic of Truelift's own; give the type another name")
+        return self
+
+    @model_validator(mode="after")
+    def _mappings_compile(self) -> Self:
+        _, problems = compile_mappings(self.mappings, self.event_types)
+        if problems:
+            raise ValueError(f"mappings: {'; '.join(problems)}")
         return self
 
     def class_in_force(self, policy: Policy) -> RiskClass:

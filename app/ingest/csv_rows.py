@@ -7,9 +7,10 @@ from typing import IO
 import orjson
 
 from app.contract.envelope import Rejection
+from app.contract.templates import LINE, BadValueError
 from app.errors import CallerError
 from app.ingest.candidate import MAX_LINE_BYTES, Candidate
-from app.ingest.mapping import LINE, BadCellError, CsvMapping, Row
+from app.ingest.mapping import CsvMapping, Row
 
 
 class _Lines:
@@ -76,7 +77,7 @@ def _header(reader: Iterator[list[str]], mapping: CsvMapping, name: str) -> list
 def _mapped(line: int, original: bytes, mapping: CsvMapping, row: Row) -> Iterator[Candidate]:
     try:
         envelopes = [orjson.dumps(event) for event in mapping.events(row)]
-    except BadCellError as error:
+    except BadValueError as error:
         yield Candidate(line, original, Rejection("invalid_field", f"{error}; correct the cell or the mapping"))
     except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
         yield Candidate(line, original, _malformed(f"{error}; write the file as UTF-8"))
