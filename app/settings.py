@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _INJECTED = re.compile(r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)").fullmatch
 # Like enough to be a misspelling (difflib ratio): BROKR ~ BROKER, but PORT is not WEB_PORT.
 _LIKENESS = 0.75
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?").fullmatch
 
 
 class Settings(BaseSettings):
@@ -69,6 +70,16 @@ class Settings(BaseSettings):
     web_bind: str = "127.0.0.1"
     web_port: int = Field(6066, ge=0, le=65_535)
 
+    edge_bind: str = Field("127.0.0.1", description="where the edge listens; TLS ends in front of it")
+    edge_port: int = Field(8088, ge=0, le=65_535, description="0: a free one")
+    edge_dir: Path | None = Field(None, description="spool and last known catalogue of one edge; none: <data_dir>/edge")
+    edge_origins: str = Field("", description="https://app.example.com[,…]: whose pages may send; none: no page at all")
+    edge_max_connections: int = Field(1_000, ge=1, le=100_000)
+    edge_spool_bytes: int = Field(1 << 30, ge=1 << 16, le=1 << 44, description="kept on disk while Kafka does not answer")
+    edge_ack_seconds: float = Field(2.0, gt=0, le=60, description="how long Kafka may take before an event goes to the spool")
+    edge_head_seconds: float = Field(10.0, gt=0, le=300, description="how long a request's head may take to arrive")
+    edge_body_seconds: float = Field(30.0, gt=0, le=600, description="the same for its body")
+
     java_home: Path | None = Field(None, validation_alias="JAVA_HOME", description="Java for the embedded broker")
 
     def __init__(self, **values: Any) -> None:
@@ -78,11 +89,19 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise _explained(error) from None
 
-    @field_validator("data_dir", "keys_dir", "warehouse_dir", mode="after")
+    @field_validator("data_dir", "keys_dir", "warehouse_dir", "edge_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children (workers, the broker) may run elsewhere and must mean the same folder.
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("edge_origins", mode="after")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for origin in filter(None, (part.strip() for part in text.split(","))):
+            if not _ORIGIN(origin):
+                raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without path, joined by commas")
+        return text
 
     @model_validator(mode="after")
     def _credentials_go_together(self) -> Self:
@@ -99,6 +118,13 @@ class Settings(BaseSettings):
 
     def keys(self) -> Path:
         return self.keys_dir or self.data_dir / "keys"
+
+    def edge(self) -> Path:
+        return self.edge_dir or self.data_dir / "edge"
+
+    def origins(self) -> frozenset[str]:
+        """Of pages that may send to the edge, as browsers write them."""
+        return frozenset(origin.strip().rstrip("/") for origin in self.edge_origins.split(",") if origin.strip())
 
     def warehouse(self) -> Path:
         """Tables for analysis, and the checkpoints of replays: what is kept when Kafka's retention is over."""

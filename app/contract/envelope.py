@@ -106,7 +106,7 @@ def parse_signal(raw: bytes) -> Signal | Rejection:
         return _reject(
             "not_an_object", f"the record is a JSON {type(event).__name__}, not an object; send the envelope as one object"
         )
-    if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and _is_too_deep(event):
+    if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and is_too_deep(event, DEPTH_MAX):
         return _reject("too_deep", f"the record nests deeper than {DEPTH_MAX} levels; flatten it", event)
     try:
         _ENVELOPE.validate_python(event)
@@ -130,7 +130,7 @@ def parse_signal(raw: bytes) -> Signal | Rejection:
             event,
         )
     if not is_uuid(event["event_id"]):
-        _adopt_sdk_id(event)
+        adopt_sdk_id(event)
     return Signal(
         event["event_name"],
         event["event_id"],
@@ -148,7 +148,7 @@ def _optional_us(text: str | None) -> int | None:
     return None if text is None else parse_us(text)
 
 
-def _adopt_sdk_id(event: dict[str, Any]) -> None:
+def adopt_sdk_id(event: dict[str, Any]) -> None:
     """An SDK id that is no UUID becomes one; the original stays in source_id."""
     original = event["event_id"]
     event["event_id"] = original.lower() if is_uuid(original.lower()) else event_uuid(event.get("source") or "", original)
@@ -188,10 +188,10 @@ def _is_short(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and len(name) <= NAME_MAX_CHARS
 
 
-def _is_too_deep(value: object) -> bool:
+def is_too_deep(value: object, levels: int) -> bool:
     """Level by level, without recursion: a sender chooses the depth."""
     level = [value]
-    for _ in range(DEPTH_MAX):
+    for _ in range(levels):
         level = [inner for outer in level for inner in _parts(outer) if type(inner) in (dict, list)]
         if not level:
             return False
