@@ -4,7 +4,6 @@ One way through the worker: topic -> agent (agents/*.py) -> Serving -> engine ->
 
 """
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -87,7 +86,9 @@ class TrueliftApp(App):
             await ticks.append_ticks(self, clock)
 
     def topology(self) -> Topology:
-        return super().topology()._replace(copartitioned=[self.truelift.topic(topic) for topic in OUTPUTS])
+        # Not every topic that is declared: of an input a worker needs no more than to read it, and so has no right to more.
+        outputs = dict.fromkeys(self.truelift.topic(topic) for topic in OUTPUTS)
+        return super().topology()._replace(outputs=outputs, copartitioned=list(outputs))
 
     def more_status(self) -> dict[str, Any]:
         """On the status page: the governance log as this worker sees it, with what it ignored, counted by code."""
@@ -114,8 +115,7 @@ class TrueliftApp(App):
 
     async def _before_assigned(self, partitions: set[int]) -> None:
         """The log is read to its end, and at least as far as each partition's journal has been decided by."""
-        offsets = await asyncio.gather(*(self._journal.last_governance_offset(partition) for partition in partitions))
-        await self.governance.catch_up(max(offsets))
+        await self.governance.catch_up(await self._journal.last_governance_offset(partitions))
 
     async def on_stop(self) -> None:
         await super().on_stop()

@@ -3,7 +3,7 @@
 Reads `decisions` read_committed with a consumer of its own. Refuses to guess: offsets come from journal records alone.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,8 +15,11 @@ from app.settings import Settings
 
 # Transaction markers take offsets too: the last record is found by looking back in steps that grow until one has a record.
 FIRST_LOOK_BACK = 16
+LOOK_BACK_GROWTH = 4
 # A fetch that brings nothing but transaction markers wakes nobody: the position is looked at again after this time.
 FETCH_MS = 20
+# Of one answer, for all partitions together: a tail is short, and a journal that is read whole goes through bit by bit.
+FETCH_BYTES = 4 << 20
 
 
 class JournalTail:
@@ -25,62 +28,65 @@ class JournalTail:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def last_governance_offset(self, partition: int) -> int:
-        """By which the last record was decided; -1 for an empty journal."""
-        async with self._consumer(partition) as (consumer, journal):
-            begin, end = await _bounds(consumer, journal)
+    async def last_governance_offset(self, partitions: Collection[int]) -> int:
+        """The highest by which the last record of any of them was decided; -1 where all journals are empty."""
+        found: dict[TopicPartition, int] = {}
+        async with self._consumer() as consumer:
+            begins, ends = await self._bounds(consumer, partitions)
+            todo = {journal for journal, begin in begins.items() if begin < ends[journal]}
             back = FIRST_LOOK_BACK
-            while begin < end:
-                start = max(begin, end - back)
-                last = None
-                async for record in _records(consumer, journal, start, end):
-                    last = record
-                if last is not None:
-                    return int(last["governance_offset"])
-                if start == begin:
-                    return -1
-                back *= 4
-            return -1
+            while todo:
+                starts = {journal: max(begins[journal], ends[journal] - back) for journal in todo}
+                async for journal, record in _records(consumer, starts, ends):
+                    found[journal] = int(record["governance_offset"])
+                todo = {journal for journal in todo - found.keys() if starts[journal] > begins[journal]}
+                back *= LOOK_BACK_GROWTH
+        return max(found.values(), default=-1)
 
     async def next_offsets(self, partition: int) -> dict[str, int]:
         """{input topic, by its name on the cluster: the offset after its last journalled record}. Reads all of the journal."""
         found: dict[str, int] = {}
-        async with self._consumer(partition) as (consumer, journal):
-            begin, end = await _bounds(consumer, journal)
-            async for record in _records(consumer, journal, begin, end):
+        async with self._consumer() as consumer:
+            begins, ends = await self._bounds(consumer, [partition])
+            async for _, record in _records(consumer, begins, ends):
                 source = record["input"]
                 topic = self._settings.topic(source["topic"])
                 found[topic] = max(found.get(topic, 0), source["offset"] + 1)
         return found
 
     @asynccontextmanager
-    async def _consumer(self, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
-        journal = TopicPartition(self._settings.topic(JOURNAL), partition)
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             **self._settings.kafka(),
             isolation_level="read_committed",
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_MS,
+            fetch_max_bytes=FETCH_BYTES,
         )
         await consumer.start()
         try:
-            yield consumer, journal
+            yield consumer
         finally:
             await consumer.stop()
 
+    async def _bounds(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[int]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        journals = [TopicPartition(self._settings.topic(JOURNAL), partition) for partition in partitions]
+        return await consumer.beginning_offsets(journals), await consumer.end_offsets(journals)
 
-async def _bounds(consumer: AIOKafkaConsumer, journal: TopicPartition) -> tuple[int, int]:
-    begin = await consumer.beginning_offsets([journal])
-    end = await consumer.end_offsets([journal])
-    return begin[journal], end[journal]
 
-
-async def _records(consumer: AIOKafkaConsumer, journal: TopicPartition, start: int, end: int) -> AsyncIterator[dict[str, Any]]:
+async def _records(
+    consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[tuple[TopicPartition, dict[str, Any]]]:
     """Journal records with start <= offset < end. Ends by position: the last offsets may be transaction markers."""
     # Nothing is awaited between the two: a partition without a position makes aiokafka look for one, and fetch from there.
-    consumer.assign([journal])
-    consumer.seek(journal, start)
-    while await consumer.position(journal) < end:
-        for message in (await consumer.getmany(journal, timeout_ms=FETCH_MS)).get(journal, ()):
-            if message.offset < end:
-                yield orjson.loads(message.value)
+    consumer.assign(list(starts))
+    for journal, start in starts.items():
+        consumer.seek(journal, start)
+    todo = set(starts)
+    while todo := {journal for journal in todo if await consumer.position(journal) < ends[journal]}:
+        for journal, messages in (await consumer.getmany(*todo, timeout_ms=FETCH_MS)).items():
+            for message in messages:
+                if message.offset < ends[journal]:
+                    yield journal, orjson.loads(message.value)

@@ -13,7 +13,7 @@ begin after it), so the work runs in a task of its own; what they raise is logge
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
@@ -41,7 +41,7 @@ class Assignment(ConsumerRebalanceListener):
         consumer: AIOKafkaConsumer,
         committer: Committer,
         tasks: dict[int, PartitionTask],
-        new_task: Callable[[int], PartitionTask],
+        new_tasks: Callable[[Collection[int]], Awaitable[Mapping[int, PartitionTask]]],
         hooks: Hooks,
         metrics: Metrics,
         on_ready: Callable[[], None],
@@ -51,7 +51,7 @@ class Assignment(ConsumerRebalanceListener):
         self._consumer = consumer
         self._committer = committer
         self._tasks = tasks
-        self._new_task = new_task
+        self._new_tasks = new_tasks
         self._hooks = hooks
         self._metrics = metrics
         self._on_ready = on_ready
@@ -124,14 +124,10 @@ class Assignment(ConsumerRebalanceListener):
     async def _open(self, assigned: list[TopicPartition]) -> None:
         began = time.monotonic()
         partitions = sorted({tp.partition for tp in assigned})
-        for partition in partitions:
-            if partition not in self._tasks:
-                self._tasks[partition] = self._new_task(partition)
+        self._tasks.update(await self._new_tasks([partition for partition in partitions if partition not in self._tasks]))
         restored = 0
         if assigned:
             positions, restored = await self._positions(assigned)
-            if self._hooks.before_assigned is not None:
-                await self._hooks.before_assigned(set(partitions))
             for tp, offset in positions.items():
                 self._consumer.seek(tp, offset)
                 self._tasks[tp.partition].positions[tp.topic] = offset
@@ -155,7 +151,8 @@ class Assignment(ConsumerRebalanceListener):
             for changelog, store in zip(task.changelogs, task.stores, strict=True)
         }
         restore = Restore(self._config.kafka, stores, self._metrics, fencer.fence_owners)
-        restored = await restore.run()
+        # Side by side, now that no transaction can change these partitions any more.
+        restored, _ = await asyncio.gather(restore.run(), self._before({tp.partition for tp in assigned}))
         found = {tp: offset.offset for tp, offset in committed.items()}
         missing = [tp for tp in assigned if tp not in found]
         begins = await self._consumer.beginning_offsets(assigned)
@@ -165,6 +162,10 @@ class Assignment(ConsumerRebalanceListener):
             found |= {tp: recovered.get(tp.topic, begins[tp]) for tp in missing if tp.partition == partition}
         _check_retained(found, begins)
         return found, restored
+
+    async def _before(self, partitions: set[int]) -> None:
+        if self._hooks.before_assigned is not None:
+            await self._hooks.before_assigned(partitions)
 
     async def _recover(self, partition: int, has_state: bool) -> Mapping[str, int]:
         """Next offsets by topic where the group's are missing. State without any offset is never read again from the start."""

@@ -84,7 +84,16 @@ class WorkerConfig(StreamSettings):
         return int(self.session_timeout_seconds * 1000)
 
     def changelog(self, table: str) -> str:
-        return f"{self.app_id}-{table}-changelog"
+        return changelog_of(self.app_id, table)
+
+
+def changelog_of(app_id: str, table: str) -> str:
+    return f"{app_id}-{table}-changelog"
+
+
+def transactional_prefix(app_id: str) -> str:
+    """Of the transactional ids of an app's workers: each may fence a dead one of the same app, and no other's."""
+    return f"{app_id}-"
 
 
 class AgentSpec(NamedTuple):
@@ -107,7 +116,7 @@ class Hooks(NamedTuple):
 
     on_poison(topic, partition, record, error): sync or async, in place of the agent, inside the epoch. None: any error of an
         agent ends the process, since the record could not be accounted for.
-    before_assigned(partitions): after restore, before the first record.
+    before_assigned(partitions): once their former owner can commit nothing any more, beside the restore. Records wait for it.
     recover_offsets(partition): {topic: next offset} from the journal, asked when committed offsets are missing; {} when there
         is no journal.
     assignment_changed(phase, partitions): phase "revoked" | "assigned" | "ready", for the face's own bookkeeping.

@@ -10,7 +10,7 @@ import fcntl
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -27,10 +27,12 @@ from app.stream.config import (
     TopicSize,
     Topology,
     WorkerConfig,
+    transactional_prefix,
 )
 from app.stream.consumer import group_consumer, use_raw_records
 from app.stream.history import DRAINED, History
 from app.stream.metrics import Metrics
+from app.stream.opening import open_all
 from app.stream.poison import PoisonMarks
 from app.stream.producer import TransactionalProducer
 from app.stream.state import KeyPartitions
@@ -72,7 +74,7 @@ class Worker:
         self.history = History(self.directory / "history.json")
         self.history.started()
         exits.witness(self.history.ended)
-        self.transactional_id = f"{self.config.app_id}-{self.worker_id()}"
+        self.transactional_id = transactional_prefix(self.config.app_id) + self.worker_id()
         self.producer = TransactionalProducer(
             transactional_id=self.transactional_id,
             transaction_timeout_ms=self.config.transaction_timeout_ms,
@@ -99,7 +101,7 @@ class Worker:
             self.config, self.producer, self.transactional_id, self.tasks, self.sizes, self.metrics, self._on_commit
         )
         self.assignment = Assignment(
-            self.config, self.transactional_id, self.consumer, self.committer, self.tasks, self._new_task,
+            self.config, self.transactional_id, self.consumer, self.committer, self.tasks, self._new_tasks,
             self.hooks, self.metrics, self._on_ready,
         )  # fmt: skip
         self.consumer.subscribe(sorted({agent.topic for agent in self.topology.agents}), listener=self.assignment)
@@ -229,8 +231,13 @@ class Worker:
 
     # -- parts
 
-    def _new_task(self, partition: int) -> PartitionTask:
-        stores = [Store(self._stores_directory / f"{table}-{partition}.db", self._cache) for table in self.topology.tables]
+    async def _new_tasks(self, partitions: Collection[int]) -> dict[int, PartitionTask]:
+        tables = self.topology.tables
+        paths = [self._stores_directory / f"{table}-{partition}.db" for partition in partitions for table in tables]
+        stores = iter(await open_all(paths, self._cache))
+        return {partition: self._new_task(partition, [next(stores) for _ in tables]) for partition in partitions}
+
+    def _new_task(self, partition: int, stores: list[Store]) -> PartitionTask:
         marks = PoisonMarks(self.config.poison_limit, self.config.poison_window_seconds)
         return PartitionTask(
             self, partition, self.topology.agents, stores, self._changelogs, marks, self.config.max_epoch_bytes
