@@ -16,6 +16,7 @@ from app.errors import TrueliftError
 COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("app.stream.commands", "broker_app"),
     "topics": ("app.stream.commands", "topics_app"),
+    "acl": ("app.access.commands", "acl"),
     "keys": ("app.governance.commands", "keys_app"),
     "catalogue": ("app.governance.commands", "catalogue_app"),
     "policy": ("app.governance.commands", "policy_app"),

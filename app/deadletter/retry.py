@@ -52,13 +52,18 @@ class _Target(NamedTuple):
         return str(self.letter.place).encode()
 
 
+def transactional_id(settings: Settings) -> str:
+    """One for the installation: of two retries at once the later ends the earlier."""
+    return f"{settings.topic_prefix}{settings.app_id}-deadletter-retry"
+
+
 async def retry(settings: Settings, letters: Sequence[Letter]) -> list[Result]:
     """In the order of `letters`. OperatorError when the broker fails: what was committed by then is found at the next try."""
     planned = await _plan(settings, letters)
     targets = [plan for plan in planned if isinstance(plan, _Target)]
     producer = AIOKafkaProducer(
         **settings.kafka(),
-        transactional_id=f"{settings.topic_prefix}{settings.app_id}-deadletter-retry",
+        transactional_id=transactional_id(settings),
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
         max_request_size=MAX_REQUEST_BYTES,
     )
