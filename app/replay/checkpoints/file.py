@@ -6,6 +6,7 @@ compressors may differ, contents may not.
 """
 
 import gzip
+import itertools
 import os
 import shutil
 import zipfile
@@ -25,6 +26,7 @@ from app.replay.state import ReplayState
 MANIFEST = "manifest.json"
 # Rows are alike, so the quickest level already makes a tenth of them.
 GZIP_LEVEL = 1
+PIECE_LINES = 1_000
 COPY_BYTES = 1 << 20
 # ZIP's first day: the archive says nothing that its content does not.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -35,11 +37,13 @@ def write_section(part: Path, partition: int, position: Position, records: int, 
     """The rows of one partition to a file of their own, for `write_file` to take up."""
     counts: Counter[str] = Counter()
     hashed = sha256()
+    lines = lines_of(state, position.appended_us)
     with part.open("wb") as raw, gzip.GzipFile("", "wb", GZIP_LEVEL, raw, mtime=0) as file:
-        for table, line in lines_of(state, position.appended_us):
-            counts[table] += 1
-            hashed.update(line)
-            file.write(line)
+        while piece := list(itertools.islice(lines, PIECE_LINES)):
+            counts.update(table for table, _ in piece)
+            content = b"".join(line for _, line in piece)
+            hashed.update(content)
+            file.write(content)
     return Section(partition, position, records, dict(counts), hashed.hexdigest())
 
 
@@ -80,16 +84,17 @@ def load_section(path: Path, section: Section, state: ReplayState) -> None:
     """Stores the rows of one partition. OperatorError before the first one when they are not those that were hashed."""
     with _opened(path) as archive:
         hashed = sha256()
-        for line in _lines(archive, section.partition):
-            hashed.update(line)
+        with _rows(archive, section.partition) as file:
+            while content := file.read(COPY_BYTES):
+                hashed.update(content)
         if hashed.hexdigest() != section.sha256:
             raise OperatorError(
                 f"the rows of partition {section.partition} in the checkpoint {path} have the SHA-256 {hashed.hexdigest()}, "
                 f"its manifest says {section.sha256}",
                 "They were changed after it was made: restore the file from a copy, or name another with --from-checkpoint",
             )
-        for line in _lines(archive, section.partition):
-            state.store((row_of(line),))
+        with _rows(archive, section.partition) as file:
+            state.store(map(row_of, file))
 
 
 def _manifest_bytes(path: Path) -> bytes:
@@ -97,9 +102,10 @@ def _manifest_bytes(path: Path) -> bytes:
         return archive.read(MANIFEST)
 
 
-def _lines(archive: zipfile.ZipFile, partition: int) -> Iterator[bytes]:
+@contextmanager
+def _rows(archive: zipfile.ZipFile, partition: int) -> Iterator[gzip.GzipFile]:
     with archive.open(_member(partition)) as packed, gzip.GzipFile(fileobj=packed, mode="rb") as file:
-        yield from file
+        yield file
 
 
 @contextmanager
