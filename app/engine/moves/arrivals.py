@@ -11,7 +11,7 @@ from app.engine.values import TIMERS, State, Write
 
 
 class Progress(NamedTuple):
-    """Of the change to so many `partitions`. cursor: the last unit that ticks gave up. ended: none is left to give or to get."""
+    """Of the change to so many `partitions`. cursor: the last unit that ticks gave up. ended: none is left to give or get."""
 
     partitions: int
     cursor: str | None = None
