@@ -1,11 +1,18 @@
-"""check: the whole installation, partition by partition. Reads topics only."""
+"""check: the whole installation, partition by partition. Reads topics, and the stores on the workers' disks."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
-from app.checker.governance import Governed
+from aiokafka.admin import AIOKafkaAdminClient
+
+from app.checker.changelog import TABLES
+from app.checker.disks import Disk, disks_in
+from app.checker.governance import Governed, Stored
 from app.checker.partition import JOURNAL, TICKS, Output, PartitionCheck
 from app.checker.report import CheckReport
+from app.checker.rows import RowsCheck, changelog_topic
 from app.checker.streams import InputStream, OutputStream
 from app.checker.tally import Tally
 from app.errors import OperatorError
@@ -16,17 +23,46 @@ GOVERNANCE, LINKS, EVENTS = "governance", "identity_links", "events."
 OUTPUT_TOPICS: dict[Output, str] = {"exposure": "exposures", "outcome": "outcomes", "deadletter": "deadletter"}
 
 
-async def check(settings: Settings, *, live: bool = False) -> CheckReport:
-    """live: a worker still runs; inputs behind the last journalled one are then waiting, not lost."""
+async def check(settings: Settings, *, live: bool = False, data_dirs: Sequence[Path] = ()) -> CheckReport:
+    """live: a worker still runs; inputs behind the last journalled one are then waiting, not lost, and rows are not compared.
+
+    data_dirs: where disks of workers are; none: this installation's own.
+    """
     topics = await topics_here(settings)
     missing = [name for name in (JOURNAL, GOVERNANCE, *OUTPUT_TOPICS.values()) if name not in topics]
     if missing:
         names = ", ".join(settings.topic(name) for name in missing)
         raise OperatorError(f"missing topic {names} at {settings.bootstrap()}", "Create with `truelift topics init`")
     governed, tally = await _governed(settings), Tally()
+    has_rows = not live and await _has_changelogs(settings, tally)
+    disks = _disks(data_dirs or [settings.data_dir], settings.app_id, tally) if has_rows else []
+    window_us = governed.dedup_window_seconds * 1_000_000
     for partition in topics[JOURNAL]:
-        await _check_partition(settings, partition, sorted(topics), PartitionCheck(partition, governed, tally, live=live))
+        found = PartitionCheck(partition, governed, tally, live=live)
+        await _check_partition(settings, partition, sorted(topics), found)
+        if has_rows:
+            await RowsCheck(settings, partition, tally).run(found.followed, found.timers, window_us, disks)
     return tally.report()
+
+
+async def _has_changelogs(settings: Settings, tally: Tally) -> bool:
+    names = [changelog_topic(settings, table) for table in TABLES]
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:
+        await admin.start()
+        here = set(await admin.list_topics())
+    finally:
+        await admin.close()
+    missing = [name for name in names if name not in here]
+    if missing:
+        tally.unchecked.append(f"rows: {', '.join(missing)} is not there; no worker of the app {settings.app_id} has run")
+    return not missing
+
+
+def _disks(data_dirs: Sequence[Path], app_id: str, tally: Tally) -> list[Disk]:
+    found = [disk for data_dir in data_dirs for disk in disks_in(data_dir, app_id)]
+    tally.unchecked += [f"the disk {disk.folder}: a worker runs on it" for disk in found if disk.in_use]
+    return [disk for disk in found if not disk.in_use]
 
 
 async def _check_partition(settings: Settings, partition: int, topics: list[str], check: PartitionCheck) -> None:
@@ -62,7 +98,7 @@ async def _governed(settings: Settings) -> Governed:
     records = []
     async with PartitionReader(settings.governance_kafka(), settings.topic(GOVERNANCE), 0) as log:
         while (stored := await log.take()) is not None:
-            records.append((stored.offset, stored.value))
+            records.append(Stored(stored.offset, stored.timestamp_ms, stored.value))
     return Governed(records, _root_public_key(settings))
 
 

@@ -20,12 +20,24 @@ GENESIS = "0" * 64
 # What a record makes of its target: treating is over, or may begin again.
 HALTS = {"killed": True, "paused": True, "resumed": False, "activated": False, "rolled_back": False}
 DEDUP_WINDOW_SECONDS = 86_400
+MAX_STALE_SECONDS = 5
+# Brokers keep time by clocks of their own.
+CLOCKS_MS = 1_000
+
+
+class Stored(NamedTuple):
+    """A record as it lies in the log. timestamp_ms: the broker's."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes
 
 
 class Linked(NamedTuple):
     """A record as it lies in the log, and its place in the chain."""
 
     offset: int
+    timestamp_ms: int
     hash: str
     body: dict[str, Any]
 
@@ -33,10 +45,12 @@ class Linked(NamedTuple):
 class Governed:
     """halted(policy, decision point, offset): whether a record decided at that governance offset may treat nobody."""
 
-    def __init__(self, records: Iterable[tuple[int, bytes]], root_public_key: str) -> None:
+    def __init__(self, records: Iterable[Stored], root_public_key: str) -> None:
         self._reassigning: set[tuple[str, int]] = set()
         self._switches: dict[str, tuple[list[int], list[bool]]] = {}
         self.dedup_window_seconds = DEDUP_WINDOW_SECONDS
+        self._max_stale_seconds = MAX_STALE_SECONDS
+        self._appended: tuple[list[int], list[int]] = ([], [])  # times in ms, and the newest offset at each
         bodies: dict[tuple[str, int], dict[str, Any]] = {}
         for linked in _chain(list(records), _raw_key(root_public_key)):
             self._take(linked, bodies)
@@ -47,6 +61,15 @@ class Governed:
     def halted(self, policy: str, decision_point: str, offset: int) -> bool:
         return any(self._is_on(target, offset) for target in (f"policy:{policy}", f"point:{decision_point}", "*"))
 
+    def stale(self, offset: int, appended_ms: int) -> bool:
+        """Whether a record appended at that time was decided by a log so old that it may treat nobody.
+
+        A worker trusts its view for so long after the last proof of freshness, and decides a record after its append.
+        """
+        times, offsets = self._appended
+        at = bisect_right(times, appended_ms - self._max_stale_seconds * 1000 - CLOCKS_MS)
+        return at > 0 and offset < offsets[at - 1]
+
     def _is_on(self, target: str, offset: int) -> bool:
         offsets, states = self._switches.get(target, ((), ()))
         at = bisect_right(offsets, offset)
@@ -54,9 +77,14 @@ class Governed:
 
     def _take(self, linked: Linked, bodies: dict[tuple[str, int], dict[str, Any]]) -> None:
         body, policy, version = linked.body, linked.body["policy"], linked.body["rule_version"]
+        times, offsets = self._appended
+        times.append(max(linked.timestamp_ms, times[-1] if times else 0))
+        offsets.append(linked.offset)
         if body["type"] == "catalogue":
             window = body["body"].get("windows", {}).get("dedup_window_seconds", DEDUP_WINDOW_SECONDS)
             self.dedup_window_seconds = min(self.dedup_window_seconds, window)
+            stale = body["body"].get("bounds", {}).get("governance_max_stale_seconds", MAX_STALE_SECONDS)
+            self._max_stale_seconds = max(self._max_stale_seconds, stale)
         elif body["type"] == "proposed":
             bodies[policy, version] = body["body"]
         elif body["type"] == "rolled_back":
@@ -71,10 +99,10 @@ class Governed:
             states.append(on)
 
 
-def _chain(records: list[tuple[int, bytes]], root: bytes) -> Iterator[Linked]:
+def _chain(records: list[Stored], root: bytes) -> Iterator[Linked]:
     """The accepted records. Of two that follow the same head, the one that is itself followed; at the head, the first."""
     keys = {_key_id(root): root}
-    candidates = [linked for offset, raw in records if (linked := _linked(offset, raw)) is not None]
+    candidates = [linked for stored in records if (linked := _linked(stored)) is not None]
     followed = {linked.body["prev_hash"] for linked in candidates}
     head, seq = GENESIS, 0
     for linked in candidates:
@@ -90,13 +118,15 @@ def _chain(records: list[tuple[int, bytes]], root: bytes) -> Iterator[Linked]:
         yield linked
 
 
-def _linked(offset: int, raw: bytes) -> Linked | None:
+def _linked(stored: Stored) -> Linked | None:
     try:
-        body = orjson.loads(raw)
+        body = orjson.loads(stored.value)
     except orjson.JSONDecodeError:
         return None
     known = isinstance(body, dict) and {"seq", "prev_hash", "type", "policy", "rule_version", "body", "key_id"} <= body.keys()
-    return Linked(offset, sha256(raw).hexdigest(), body) if known and isinstance(body["body"], dict) else None
+    if not known or not isinstance(body["body"], dict):
+        return None
+    return Linked(stored.offset, stored.timestamp_ms, sha256(stored.value).hexdigest(), body)
 
 
 def _is_signed(body: dict[str, Any], keys: dict[str, bytes]) -> bool:

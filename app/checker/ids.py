@@ -1,6 +1,7 @@
 """The id recipes of the contract, written a second time: UUIDv5 of the parts joined by U+001F, standard library only."""
 
-from uuid import NAMESPACE_URL, uuid5
+from hashlib import blake2b
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 _TRUELIFT = uuid5(NAMESPACE_URL, "urn:truelift:1")
 
@@ -27,3 +28,22 @@ def outcome_id(event_id: str, unit: str) -> str:
 
 def timer_id(decision: str, ordinal: int) -> str:
     return _id(decision, "timer", ordinal)
+
+
+def seen_key(day: int, unit: str, event_id: str) -> bytes:
+    """Of the row that files an id: the day of its append, the unit, the id."""
+    return b"s" + day.to_bytes(4) + unit.encode() + b"\x1f" + UUID(event_id).bytes
+
+
+def day_of(key: bytes) -> int:
+    """The day of such a key."""
+    return int.from_bytes(key[1:5])
+
+
+def timer_of(key: bytes) -> str | None:
+    """The timer of a row of the timers table; None for the table's other rows."""
+    return str(UUID(bytes=key[9:])) if key[:1] == b"t" and len(key) == 25 else None
+
+
+def state_digest(eligibility: bytes, assignments: bytes) -> str:
+    return blake2b(eligibility + b"\n" + assignments).hexdigest()[:16]

@@ -5,11 +5,13 @@ from typing import Any, Literal
 import orjson
 
 from app.checker import ids
+from app.checker.followed import Followed
 from app.checker.governance import Governed
 from app.checker.report import Kind
 from app.checker.streams import InputStream, OutputStream
 from app.checker.tally import Tally
 from app.checker.timers import Timers
+from app.checker.times import microseconds
 from app.checker.units import Units
 from app.reading import PartitionReader, StoredRecord
 
@@ -24,7 +26,10 @@ _KINDS: dict[Output, tuple[Kind, Kind, Kind]] = {
 
 
 class PartitionCheck:
-    """live: the worker still runs, so what is at the end of the topics may be unfinished."""
+    """live: the worker still runs, so what is at the end of the topics may be unfinished.
+
+    followed, timers: what the partition's rows must say, when it has run.
+    """
 
     def __init__(self, partition: int, governed: Governed, tally: Tally, *, live: bool) -> None:
         self._partition = partition
@@ -32,13 +37,15 @@ class PartitionCheck:
         self._tally = tally
         self._live = live
         self._units = Units(governed, tally)
-        self._timers = Timers()
+        self.timers = Timers()
+        self.followed = Followed(complete=True)
         self._named: dict[Output, dict[str, int]] = {"exposure": {}, "outcome": {}, "deadletter": {}}
         self._governance_offset = -1
         self._at = 0
         self._latest_ms = 0
 
     async def run(self, journal: PartitionReader, inputs: dict[str, InputStream], outputs: dict[Output, OutputStream]) -> None:
+        self.followed = Followed(complete=journal.begin == 0)
         while (stored := await journal.take()) is not None:
             self._at = stored.offset
             try:
@@ -53,6 +60,7 @@ class PartitionCheck:
         self._tally.journal[status] += 1
         self._tally.journalled_by_topic[topic] += 1
         self._units.seen(body["unit"])
+        self.followed.take(body)
         self._check_governance(body)
         record = await self._input(topic, body["input"]["offset"], inputs)
         said = _acknowledged(record) if topic == ACKNOWLEDGEMENTS else None
@@ -95,13 +103,13 @@ class PartitionCheck:
             self._tally.poisoned_ticks += 1
             return
         self._tally.fired += 1
-        if not self._timers.fired(body["timer_id"]):
+        if not self.timers.fired(body["timer_id"]):
             self._note("timer_duplicated", JOURNAL, self._at, f"timer {body['timer_id']} was not waiting")
 
     def _take_decision(self, body: dict[str, Any], decision: dict[str, Any]) -> None:
         self._tally.reasons[decision["reason"]] += 1
         self._check_decision_ids(body, decision)
-        self._timers.decided(decision)
+        self.timers.decided(decision)
         moved = self._units.moved(body["unit"], decision)
         if moved is not None:
             self._note("rerolled", JOURNAL, self._at, moved)
@@ -110,6 +118,9 @@ class PartitionCheck:
         if treated and self._governed.halted(decision["policy"], decision["decision_point"], offset):
             what = f"{decision['policy']} treated {body['unit']} at governance offset {offset}"
             self._note("treated_after_halt", JOURNAL, self._at, what)
+        if treated and self._governed.stale(offset, microseconds(body["latency"]["appended_ts"]) // 1000):
+            what = f"{decision['policy']} treated {body['unit']} by the log up to {offset}"
+            self._note("stale_treated", JOURNAL, self._at, what)
 
     def _check_decision_ids(self, body: dict[str, Any], decision: dict[str, Any]) -> None:
         named, policy = body["input"], decision["policy"]
@@ -186,10 +197,10 @@ class PartitionCheck:
 
     async def _finish_ticks(self, ticks: InputStream) -> None:
         if ticks.last is not None:
-            self._timers.ticked(ticks.last.timestamp_ms)
-        await ticks.rest(lambda stored: self._timers.ticked_until(stored.timestamp_ms, self._latest_ms))
+            self.timers.ticked(ticks.last.timestamp_ms)
+        await ticks.rest(lambda stored: self.timers.ticked_until(stored.timestamp_ms, self._latest_ms))
         self._tally.ticks += ticks.count
-        for timer, due in self._timers.overdue(self._latest_ms):
+        for timer, due in self.timers.overdue(self._latest_ms):
             self._note("timer_lost", JOURNAL, self._at, f"timer {timer}, due at {due}")
 
     def _note(self, kind: Kind, topic: str, offset: int, what: str, count: int = 1) -> None:

@@ -11,7 +11,7 @@ Kind = Literal[
     "lost", "duplicated", "out_of_order", "phantom", "unreadable", "timer_lost", "timer_duplicated", "rerolled",
     "governance_back", "treated_after_halt", "wrong_id", "exposure_lost", "exposure_duplicated", "exposure_unexplained",
     "outcome_lost", "outcome_duplicated", "outcome_unexplained", "deadletter_lost", "deadletter_duplicated",
-    "deadletter_unexplained",
+    "deadletter_unexplained", "stale_treated", "assignment_wrong", "row_wrong", "zombie_write", "store_differs",
 ]  # fmt: skip
 
 MEANING: dict[Kind, str] = {
@@ -35,6 +35,11 @@ MEANING: dict[Kind, str] = {
     "deadletter_lost": "rejected records without a dead letter",
     "deadletter_duplicated": "rejected records with more than one dead letter",
     "deadletter_unexplained": "dead letters of inputs that the journal did not reject",
+    "stale_treated": "treatments decided by a governance log older than it may be",
+    "assignment_wrong": "assignments and waiting timers of a unit that do not follow from the journal",
+    "row_wrong": "rows of a changelog that do not follow from the journal",
+    "zombie_write": "rows of a changelog that fall back behind what was there",
+    "store_differs": "rows on a worker's disk that differ from their changelog",
 }
 
 
@@ -49,6 +54,9 @@ class Finding(NamedTuple):
 @dataclass(frozen=True)
 class CheckReport:
     """inputs: committed records by topic; journal: records by status. Arms are named 'policy/variant'; holdout: (held, asked).
+
+    rows: in the changelogs, by table. stores: on disks, those at the end of their changelog and those behind; store_rows:
+    compared. unchecked: what could not be compared, and why.
 
     waiting: inputs after the last journalled one of their topic, while the worker still runs. Counts are of read_committed
     records, never arithmetic on offsets.
@@ -67,6 +75,10 @@ class CheckReport:
     acknowledgements: Mapping[str, int]
     outcomes: Mapping[str, int]
     deadletters: Mapping[str, int]
+    rows: Mapping[str, int]
+    stores: Mapping[str, int]
+    store_rows: int
+    unchecked: tuple[str, ...]
     held_out: int
     units_asked_for_holdout: int
     units: int
@@ -94,9 +106,14 @@ class CheckReport:
     def rerolled(self) -> int:
         return self.found("rerolled")
 
+    @property
+    def wrong(self) -> int:
+        """Everything else that was found."""
+        return sum(self.findings.values()) - self.lost - self.duplicated - self.rerolled
+
     def as_json(self) -> dict[str, Any]:
         plain = {name: value for name, value in vars(self).items() if name != "first"}
-        verdict = {"clean": self.clean, "lost": self.lost, "duplicated": self.duplicated, "rerolled": self.rerolled}
+        verdict = {name: getattr(self, name) for name in ("clean", "lost", "duplicated", "rerolled", "wrong")}
         return {"schema": "truelift.check_report/1", **verdict, **plain, "first": [finding._asdict() for finding in self.first]}
 
 
@@ -112,14 +129,20 @@ def show(report: CheckReport, console: Console) -> None:
     table.add_row("dead letters", _counts(report.deadletters))
     share = report.held_out / report.units_asked_for_holdout if report.units_asked_for_holdout else 0.0
     table.add_row("holdout", f"{report.held_out:,} of {report.units_asked_for_holdout:,} units ({share:.1%})")
+    if report.rows:
+        table.add_row("rows by changelog", _counts(report.rows))
+        table.add_row("stores on disks", f"{_counts(report.stores)}; {report.store_rows:,} rows compared")
     console.print(table)
+    for what in report.unchecked:
+        console.print(f"[yellow]not compared[/yellow] {what}", highlight=False)
     for kind, count in sorted(report.findings.items()):
         console.print(f"[red]{kind}[/red] {count:,}: {MEANING[kind]}", highlight=False)
     for finding in report.first:
         place = f"{finding.topic}[{finding.partition}]@{finding.offset}"
         console.print(f"  {finding.kind} {place}: {finding.what}", highlight=False, markup=False, soft_wrap=True)
     colour = "green" if report.clean else "red"
-    console.print(f"[{colour}]lost {report.lost}, duplicated {report.duplicated}, rerolled {report.rerolled}[/{colour}]")
+    verdict = ", ".join(f"{name} {getattr(report, name)}" for name in ("lost", "duplicated", "rerolled", "wrong"))
+    console.print(f"[{colour}]{verdict}[/{colour}]")
 
 
 def equation(report: CheckReport) -> str:

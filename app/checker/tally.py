@@ -22,6 +22,10 @@ class Tally:
     deadletters: Counter[str] = field(default_factory=Counter)
     findings: Counter[Kind] = field(default_factory=Counter)
     first: list[Finding] = field(default_factory=list)
+    rows: Counter[str] = field(default_factory=Counter)
+    stores: Counter[str] = field(default_factory=Counter)
+    unchecked: list[str] = field(default_factory=list)
+    store_rows: int = 0
     ticks: int = 0
     waiting: int = 0
     fired: int = 0
@@ -39,4 +43,4 @@ class Tally:
         values: dict[str, Any] = {
             name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
         }
-        return CheckReport(**values | {"first": tuple(self.first)})
+        return CheckReport(**values | {"first": tuple(self.first), "unchecked": tuple(self.unchecked)})

@@ -9,18 +9,18 @@ MARGIN_MS = 30_000
 
 class Timers:
     def __init__(self) -> None:
-        self._waiting: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}  # timer id -> due time
         self._tick_ms = 0
 
     def decided(self, decision: dict[str, Any]) -> None:
         for timer in decision["timers_set"]:
-            self._waiting[timer["timer_id"]] = timer["due_ts"]
+            self.waiting[timer["timer_id"]] = timer["due_ts"]
         for timer_id in decision["timers_cancelled"]:
-            self._waiting.pop(timer_id, None)
+            self.waiting.pop(timer_id, None)
 
     def fired(self, timer_id: str) -> bool:
         """False for one that was not waiting: it fired before, or was never set."""
-        return self._waiting.pop(timer_id, None) is not None
+        return self.waiting.pop(timer_id, None) is not None
 
     def ticked(self, tick_ms: int) -> None:
         self._tick_ms = max(self._tick_ms, tick_ms)
@@ -33,7 +33,7 @@ class Timers:
     def overdue(self, latest_ms: int) -> list[tuple[str, str]]:
         """(timer id, due time) of the waiting ones that a tick had reached long before the last journalled input."""
         reached_ms = min(self._tick_ms, latest_ms - MARGIN_MS)
-        return [(timer, due) for timer, due in self._waiting.items() if _milliseconds(due) <= reached_ms]
+        return [(timer, due) for timer, due in self.waiting.items() if _milliseconds(due) <= reached_ms]
 
 
 def _milliseconds(text: str) -> int:

@@ -9,10 +9,11 @@ from rich.console import Console
 
 from app.checker.check import check
 from app.checker.report import CheckReport, equation, show
+from app.contract.times import parse_us
 from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL, OUTCOMES
 from app.governance.drafts import kill
 from app.settings import Settings
-from tests.replay.world import DELAY, NUDGE, PARTITIONS, SHADOW, World
+from tests.replay.world import DELAY, NUDGE, PARTITIONS, SHADOW, Stored, World
 
 pytestmark = pytest.mark.kafka
 
@@ -148,7 +149,7 @@ async def test_a_governance_offset_that_goes_back_is_found(published: Publish, w
 
 async def test_a_treatment_after_a_kill_is_found(published: Publish, world: World) -> None:
     """A signed kill that nobody obeyed: it lies in the log before the decisions that it forbids."""
-    world.govern("otto", kill(NUDGE), after_ms=-1_000)
+    world.govern("otto", kill(NUDGE), after_ms=89_000)
     killed = world.governance.pop()
     world.governance.append(killed)
     offset = len(world.governance) - 1
@@ -164,6 +165,22 @@ async def test_a_treatment_after_a_kill_is_found(published: Publish, world: Worl
         rewrite(world, at, change)
     report = await checked(published, world)
     assert report.findings == {"treated_after_halt": 1}
+
+
+async def test_a_treatment_by_a_log_older_than_its_staleness_bound_is_found(published: Publish, world: World) -> None:
+    """The shadow's kill, at 60 s, was there to be read; a worker that had not seen it for 6 s may treat nobody."""
+    late = (world.start_ms + 67_000) * 1000
+
+    def is_late_treatment(stored: Stored) -> bool:
+        body = orjson.loads(stored.value)
+        treats = any(d["action"] and d["reason"] in ("assigned", "sticky") for d in body["decisions"])
+        return treats and parse_us(body["latency"]["appended_ts"]) > late
+
+    def change(body: dict[str, Any]) -> None:
+        body["governance_offset"] -= 1
+
+    rewrite(world, [at for at, stored in enumerate(world.journal()) if is_late_treatment(stored)][-1], change)
+    assert (await checked(published, world)).findings == {"governance_back": 1, "stale_treated": 1}
 
 
 async def test_a_record_that_is_no_link_of_the_chain_halts_nobody(published: Publish, world: World) -> None:

@@ -84,6 +84,7 @@ def catalogue_body() -> dict[str, Any]:
 
 class World:
     """topics: (contract's topic name, partition) -> its records; an input's offset is its index.
+    changes: (table, partition) -> every row that was written, in order; value None deletes.
 
     lags_ms: by topic, how long after their arrival its records are consumed.
     """
@@ -101,6 +102,7 @@ class World:
         self.random = random.Random(seed)
         self.users = [f"u-{i}" for i in range(users)]
         self.topics: dict[tuple[str, int], list[Stored]] = {}
+        self.changes: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
         self.ledger = Ledger()
         self.governance: list[Stored] = []
         self._states = [MemoryState() for _ in range(PARTITIONS)]
@@ -220,6 +222,8 @@ class World:
         state = self._states[record.partition]
         for step in process(record, state, policies, moment):
             state.store(step.writes)
+            for write in step.writes:
+                self.changes.setdefault((write.table, record.partition), []).append((write.key, write.value))
             self._append(step.outputs, ms, record.partition)
 
     def _append(self, outputs: Sequence[Output], ms: int, partition: int) -> None:
@@ -248,6 +252,7 @@ class World:
         """One whose records may be changed."""
         other = copy.copy(self)
         other.topics = {place: list(records) for place, records in self.topics.items()}
+        other.changes = {place: list(rows) for place, rows in self.changes.items()}
         other.governance = list(self.governance)
         return other
 

@@ -1,0 +1,107 @@
+"""What the rows of a partition's units must say, followed along its journal: an assignment for each that was decided, once
+exposed when an exposure was, the timers that wait, the ids that came.
+
+Memory: a small entry for each unit and policy, a number for each record, and the ids of the last window; one partition's.
+Refuses units whose rows come from elsewhere (forwarded, linked, moved): their state digest alone is held against them.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from app.checker import ids
+from app.checker.times import DAY_US, microseconds
+
+# Statuses of units whose rows were not all made by this partition's journal.
+FOREIGN = frozenset({"forwarded", "linked", "moved_in", "moved_out"})
+# Ids stay a day past their window; what is older may be gone.
+KEPT_US = 2 * DAY_US
+
+
+class Given(NamedTuple):
+    """An assignment as the journal tells it."""
+
+    assignment_id: str
+    rule_version: int
+    phase: int
+    variant: str | None
+    holdout: bool
+    exposed: bool
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> "Given":
+        """As a stored row has it."""
+        return cls(**{field: entry[field] for field in cls._fields[:-1]}, exposed=entry["exposed_us"] is not None)
+
+
+class Unit:
+    __slots__ = ("digest", "foreign", "former", "given", "pending")
+
+    def __init__(self) -> None:
+        self.given: dict[str, Given] = {}
+        self.pending: dict[str, str] = {}  # policy -> the timer that waits
+        self.digest: str | None = None
+        self.former: set[str] = set()
+        self.foreign = False
+
+
+class Followed:
+    """units: by name; seen: keys of the ids that must be stored, and their append time; complete: nothing is missing before."""
+
+    def __init__(self, *, complete: bool) -> None:
+        self.complete = complete
+        self.units: dict[str, Unit] = {}
+        self.seen: dict[bytes, int] = {}
+        self.latest_us = 0
+        self._order: deque[tuple[int, bytes]] = deque()
+
+    def take(self, body: Mapping[str, Any]) -> None:
+        if body["unit"] is None:
+            return
+        unit = self.units.setdefault(body["unit"], Unit())
+        unit.foreign = unit.foreign or body["status"] in FOREIGN
+        self._note_digest(unit, body["state_digest"])
+        exposures = set(body.get("exposures", ()))
+        if body["status"] == "fired":
+            unit.pending = {policy: timer for policy, timer in unit.pending.items() if timer != body["timer_id"]}
+        for decision in body["decisions"]:
+            self._take_decision(unit, decision)
+        for policy, given in unit.given.items() if exposures else ():
+            if ids.exposure_id(given.assignment_id) in exposures:
+                unit.given[policy] = given._replace(exposed=True)
+        # A record that was neither refused nor a repetition says what it exposed, and its id is filed.
+        if "exposures" in body and body["input"]["event_id"] is not None:
+            self._note_seen(body)
+
+    def _take_decision(self, unit: Unit, decision: Mapping[str, Any]) -> None:
+        policy = decision["policy"]
+        if decision["assignment_id"] is not None:
+            before = unit.given.get(policy)
+            same = before is not None and before.assignment_id == decision["assignment_id"]
+            unit.given[policy] = Given(
+                decision["assignment_id"],
+                decision["rule_version"],
+                decision["phase"],
+                decision["variant"],
+                decision["holdout"],
+                same and before is not None and before.exposed,
+            )
+        if unit.pending.get(policy) in decision["timers_cancelled"]:
+            del unit.pending[policy]
+        for timer in decision["timers_set"]:
+            unit.pending[policy] = timer["timer_id"]
+
+    def _note_digest(self, unit: Unit, digest: str | None) -> None:
+        if digest is not None and digest != unit.digest:
+            if unit.digest is not None:
+                unit.former.add(unit.digest)
+            unit.digest = digest
+
+    def _note_seen(self, body: Mapping[str, Any]) -> None:
+        appended_us = microseconds(body["latency"]["appended_ts"])
+        key = ids.seen_key(appended_us // DAY_US, body["unit"], body["input"]["event_id"])
+        self.latest_us = max(self.latest_us, appended_us)
+        self.seen[key] = appended_us
+        self._order.append((appended_us, key))
+        while self._order[0][0] < self.latest_us - KEPT_US:
+            self.seen.pop(self._order.popleft()[1], None)
