@@ -1,0 +1,97 @@
+"""The composition root of an edge: spool, appender, keeper, catalogue and routes put together into one ASGI application."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from app.contract.topics import DEADLETTER, DECISION_DELIVERY, EXPERIMENT_EXPOSURE, IDENTIFY, event_topic
+from app.edge.appender import Appender
+from app.edge.collectors.amplitude import AMPLITUDE
+from app.edge.collectors.dialect import Dialect, json_response
+from app.edge.collectors.flow import Collector
+from app.edge.collectors.native import EVENTS
+from app.edge.collectors.segment import SEGMENT
+from app.edge.collectors.snowplow import SNOWPLOW
+from app.edge.drain import SpoolDrain
+from app.edge.edge import Edge
+from app.edge.guards import Guards
+from app.edge.keeper import Keeper
+from app.edge.openapi import document
+from app.edge.spool import Spool
+from app.edge.view import CatalogueView
+from app.settings import Settings
+
+DIALECTS: tuple[Dialect, ...] = (EVENTS, SEGMENT, SNOWPLOW, AMPLITUDE)
+SERVICE_TOPICS = (IDENTIFY, EXPERIMENT_EXPOSURE, DECISION_DELIVERY, DEADLETTER)
+
+
+class EdgeApplication:
+    """`asgi` is served between `start` and `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._catalogue = CatalogueView(settings)
+        self._spool = Spool(settings.edge() / "spool", settings.edge_spool_bytes)
+        self._kafka = Appender(settings)
+        drain = SpoolDrain(settings, self._kafka, self._spool, lambda: self._catalogue.rules, self._topics)
+        self.keeper = Keeper(self._kafka, self._spool, drain, settings.edge_ack_seconds)
+        self._edge = Edge(self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds)
+        self.asgi: ASGIApp = Guards(Starlette(routes=self._routes()), settings.origins())
+
+    async def start(self) -> None:
+        """OperatorError for anything that a person must mend."""
+        self._spool.open()
+        await self._catalogue.start()
+        self.keeper.start()
+
+    async def stop(self) -> None:
+        await self.keeper.stop()
+        await self._kafka.close()
+        await self._catalogue.stop()
+        self._spool.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    def _topics(self) -> set[str]:
+        return {*map(event_topic, self._catalogue.rules.event_types), *SERVICE_TOPICS}
+
+    def _routes(self) -> list[BaseRoute]:
+        routes: list[BaseRoute] = [
+            Route("/status", self._status, methods=["GET"]),
+            Route("/openapi.json", self._openapi, methods=["GET"]),
+        ]
+        for dialect in DIALECTS:
+            collector = Collector(dialect, self._edge)
+            routes += [Route(path, collector.collect, methods=["POST"]) for path in dialect.post_paths]
+            routes += [Route(path, collector.collect, methods=["GET"]) for path in dialect.get_paths]
+        return routes
+
+    async def _status(self, request: Request) -> Response:
+        report = self.status()
+        return json_response(report, 200 if report["healthy"] else 503)
+
+    async def _openapi(self, request: Request) -> Response:
+        return json_response(document(DIALECTS))
+
+    def status(self) -> dict[str, Any]:
+        """Where events go, what waits, what was counted since the start. Nothing of any event."""
+        keeper = self.keeper
+        return {
+            "healthy": keeper.failure() is None,
+            "kafka": "direct" if keeper.is_direct else "spooling",
+            "spool": {"bytes": self._spool.bytes, "segments": len(self._spool.segments)},
+            "catalogue": {"offset": self._catalogue.rules.offset, "live": self._catalogue.is_live},
+            "records": dict(keeper.counts),
+            "events": dict(sorted(self._edge.counts.items())),
+        }
