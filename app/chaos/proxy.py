@@ -103,10 +103,6 @@ class _Side(asyncio.Protocol):
         self._proxy = proxy
         self._transport: asyncio.Transport | None = None
 
-    @property
-    def connected(self) -> bool:
-        return self._transport is not None
-
     def write(self, data: bytes) -> None:
         assert self._transport is not None, "it is connected"
         self._transport.write(data)
@@ -152,7 +148,7 @@ class _Link:
         self._proxy = proxy
         self._client, self._broker = client, _Side()
         client.link = self._broker.link = self
-        self._early = bytearray()  # what the client says before the broker is there: its first request
+        self._early: bytearray | None = bytearray()  # what the client says before the broker is there: its first request
         self._requests, self._answers = Frames(), Frames()
         self._waiting: dict[int, Request] = {}
         self._held: list[bytes] | None = None
@@ -168,10 +164,11 @@ class _Link:
         except OSError:  # the broker is down: the client is told as if it had asked it
             self.end()
             return
+        early, self._early = self._early or b"", None
         if self._client.ended:
             self._broker.abort()
         else:
-            self._pass(self._requests, bytes(self._early), self._fate_of_request, self._to_broker)
+            self._pass(self._requests, bytes(early), self._fate_of_request, self._to_broker)
 
     def opposite(self, side: _Side) -> _Side:
         return self._broker if side is self._client else self._client
@@ -179,7 +176,7 @@ class _Link:
     def received(self, side: _Side, data: bytes) -> None:
         if not self._proxy.passes() or self._deaf:
             return
-        if side is self._client and not self._broker.connected:
+        if self._early is not None:
             self._early += data
         elif side is self._client:
             self._pass(self._requests, data, self._fate_of_request, self._to_broker)

@@ -33,6 +33,7 @@ def right() -> Facts:
             f"{NUDGE}/A accepted": 40, f"{NUDGE}/B accepted": 49, f"{NUDGE}/A duplicate": 9, f"{NUDGE}/B refused": 3,
         },
         outcomes={f"{NUDGE}/A": 5, f"{NUDGE}/B": 6}, deadletters={"malformed_json": 4, "variant_mismatch": 3},
+        rows={}, stores={}, store_rows=0, unchecked=(),
         held_out=101, units_asked_for_holdout=1_000, units=1_100, findings={}, first=(),
     )  # fmt: skip
     tally = Tally(statuses=Counter(journal), reasons=Counter({("p", reason): 7 for reason in reasons}))
