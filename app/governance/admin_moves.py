@@ -1,4 +1,4 @@
-"""What keys, catalogue, topology and checkpoint records do to the state."""
+"""What keys, catalogue and checkpoint records do to the state."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,7 +10,6 @@ from app.contract.times import parse_us
 from app.governance.moves import ROLES
 from app.governance.policy_moves import refuse_problems
 from app.governance.problems import Problem, shape_problems
-from app.governance.raw import is_integer
 from app.governance.records import Record, RefusedError
 from app.governance.rules import body_problems, conditions
 from app.governance.signatures import PUBLIC_KEY_BYTES, decode, key_id_of
@@ -103,13 +102,6 @@ def _broken_policies(state: State, catalogue: Catalogue) -> list[Problem]:
                 problems += conditions(version.body, catalogue)
         found += [problem._replace(what=f"policy {log.key}: {problem.what}") for problem in problems]
     return found
-
-
-def apply_topology(state: State, record: Record) -> State:
-    partitions = record.body.get("partitions")
-    if not is_integer(partitions) or partitions < 1:
-        raise RefusedError("invalid_body", f"partitions is {partitions!r}", "Give a whole number >= 1")
-    return replace(state, topology=MappingProxyType(dict(record.body)))
 
 
 def apply_checkpoint(state: State, record: Record) -> State:

@@ -11,6 +11,7 @@ from app.governance.moves import RecordType, Role
 from app.governance.policy_moves import EVERYTHING, POINT_PREFIX
 from app.governance.signatures import encode, key_id_of
 from app.governance.state import Key, PolicyLog, State
+from app.governance.topology import Phase
 
 
 class Draft(NamedTuple):
@@ -86,8 +87,8 @@ def catalogue(body: dict[str, Any]) -> Drafter:
     return lambda _: Draft("catalogue", None, None, body)
 
 
-def topology(body: dict[str, Any]) -> Drafter:
-    return lambda _: Draft("topology", None, None, body)
+def topology(phase: Phase, previous: int, partitions: int) -> Drafter:
+    return lambda _: Draft("topology", None, None, {"phase": phase, "previous": previous, "partitions": partitions})
 
 
 def checkpoint(body: dict[str, Any]) -> Drafter:

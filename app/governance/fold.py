@@ -55,7 +55,9 @@ class Fold:
         """The engine's snapshot at the last offset read; what did not change stays compiled."""
         if self._policies is None or self._policies.offset != self.offset:
             state = self.state
-            self._policies = compile_policies(self.offset, state.catalogue, in_force(state), state.switches, self._policies)
+            self._policies = compile_policies(
+                self.offset, state.catalogue, in_force(state), state.switches, self._policies, state.partitions.engine()
+            )
         return self._policies
 
 

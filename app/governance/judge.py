@@ -1,14 +1,14 @@
 """May this record be applied, and what state follows? Pure: (State, Record, append time) -> State, or RefusedError with a code.
 
 The order of the questions: is it signed by a known, valid key; may that key's role write this type; is it next in the chain;
-is its time credible; is the move legal. The moves themselves are in app/governance/policy_moves.py and admin_moves.py.
+is its time credible; is the move legal. The moves themselves are in policy_moves.py, admin_moves.py and topology.py.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from app.contract.times import SECOND_US, format_us, parse_us
-from app.governance.admin_moves import apply_catalogue, apply_checkpoint, apply_keys, apply_topology
+from app.governance.admin_moves import apply_catalogue, apply_checkpoint, apply_keys
 from app.governance.moves import ROLES_OF, RecordType
 from app.governance.policy_moves import (
     apply_activated,
@@ -24,9 +24,13 @@ from app.governance.policy_moves import (
 from app.governance.records import Record, RefusedError
 from app.governance.signatures import is_signed_by, record_hash
 from app.governance.state import Key, State
+from app.governance.topology import after_topology
 
-# A record's own time against the broker's append time: without a bound a writer with an expired key could date itself back.
+# A record's own time against the broker's append time: people read `ts`, and a replay of old records shows.
 TS_SKEW_SECONDS = 300
+# In place of the append time, where the topic does not have the broker write it: a key's end could not be told.
+NO_BROKER_TIME = -1
+BROKER_TIME_REMEDY = "Set message.timestamp.type=LogAppendTime on the topic `governance`, and write the record again"
 
 _EFFECTS: dict[RecordType, Callable[[State, Record], State]] = {
     "proposed": apply_proposed,
@@ -42,17 +46,21 @@ _EFFECTS: dict[RecordType, Callable[[State, Record], State]] = {
     "drill": apply_drill,
     "catalogue": apply_catalogue,
     "keys": apply_keys,
-    "topology": apply_topology,
     "checkpoint": apply_checkpoint,
 }
 
 
 def judge(state: State, record: Record, append_us: int) -> State:
     """The state after `record`, which the broker appended at `append_us`. Raises RefusedError; never changes `state`."""
-    _check_key(_signer(state, record), record)
+    if append_us == NO_BROKER_TIME:
+        raise RefusedError("no_broker_time", "the record's time is its writer's word", BROKER_TIME_REMEDY)
+    _check_key(_signer(state, record), record, append_us)
     _check_chain(state, record)
     _check_words(record, append_us)
-    after = _EFFECTS[record.type](state, record)
+    if record.type == "topology":  # the one effect that has the broker's time in it
+        after = replace(state, partitions=after_topology(state.partitions, record.body, append_us))
+    else:
+        after = _EFFECTS[record.type](state, record)
     return replace(after, seq=record.seq, head_hash=record_hash(record.raw()))
 
 
@@ -68,10 +76,11 @@ def _signer(state: State, record: Record) -> Key:
     return key
 
 
-def _check_key(key: Key, record: Record) -> None:
+def _check_key(key: Key, record: Record, append_us: int) -> None:
     if key.revoked:
         raise RefusedError("revoked_key", f"key {key.key_id} of {key.actor} is revoked", "Use another key: truelift keys list")
-    if key.not_after is not None and record.ts_us > parse_us(key.not_after):
+    # By the broker's clock, which is in the log for every reader: a thief of an old key would write any `ts` that suits him.
+    if key.not_after is not None and append_us > parse_us(key.not_after):
         what = f"key {key.key_id} of {key.actor} ended at {key.not_after}"
         raise RefusedError("expired_key", what, "Make a new one: truelift keys new")
     if record.actor != key.actor:

@@ -10,6 +10,7 @@ from app.contract.policy import Policy
 from app.governance.moves import Role, SwitchState, VersionState
 from app.governance.places import Place, place_of
 from app.governance.signatures import key_id_of
+from app.governance.topology import Partitions
 
 ROOT_ACTOR = "root"
 # In these states a version holds its decision point and its range of the layer; a killed one has freed them for a replacement.
@@ -85,7 +86,7 @@ class State:
     catalogue: Catalogue
     policies: Mapping[str, PolicyLog]
     switches: Mapping[str, SwitchState]
-    topology: Mapping[str, Any]
+    partitions: Partitions
 
     def with_policy(self, log: PolicyLog) -> Self:
         return replace(self, policies=MappingProxyType({**self.policies, log.key: log}))
@@ -101,4 +102,4 @@ def first_state(root_public_key: bytes, genesis_hash: str) -> State:
     root = Key(key_id_of(root_public_key), root_public_key, ROOT_ACTOR, ("root",), None, False)
     empty: Mapping[str, Any] = MappingProxyType({})
     keys = MappingProxyType({root.key_id: root})
-    return State(root_public_key, 0, genesis_hash, keys, DEFAULT_CATALOGUE, empty, empty, empty)
+    return State(root_public_key, 0, genesis_hash, keys, DEFAULT_CATALOGUE, empty, empty, Partitions())

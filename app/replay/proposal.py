@@ -80,7 +80,8 @@ class ProposedPolicies:
         proposed = {p.policy.key: _entry(p, state) for p in self._proposals if _is_possible(p, state)}
         recorded = [entry for entry in in_force(state) if entry.key not in proposed]
         entries = [*recorded, *proposed.values()]
-        self._previous = compile_policies(fold.offset, state.catalogue, entries, state.switches, self._previous)
+        topology = state.partitions.engine()
+        self._previous = compile_policies(fold.offset, state.catalogue, entries, state.switches, self._previous, topology)
         return self._previous
 
 

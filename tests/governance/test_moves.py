@@ -115,7 +115,7 @@ def test_each_role_can_write_its_own_types_and_no_others(
     admin = {
         "catalogue": catalogue(ledger.fold.catalogue.model_dump(mode="json")),
         "keys": register_key(b"k" * 32, "new", ("author",)),
-        "topology": topology({"partitions": 8}),
+        "topology": topology("expanding", 4, 8),
         "checkpoint": checkpoint({"digest": "d" * 64}),
     }
     draft = admin[record_type] if record_type in admin else about_version_1(record_type, body)

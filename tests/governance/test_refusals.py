@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.contract.canonical import canonical
 from app.contract.times import SECOND_US, format_us
-from app.governance.drafts import Draft, activate, approve, catalogue, kill, propose, register_key, revoke_key, topology
+from app.governance.drafts import Draft, activate, approve, catalogue, kill, propose, register_key, revoke_key
 from app.governance.judge import TS_SKEW_SECONDS
 from app.governance.signatures import encode, key_id_of, sign
 
@@ -236,11 +236,8 @@ def test_a_catalogue_cannot_take_away_what_a_policy_in_force_needs(ledger: Any, 
     assert ledger.fold.policies().by_key[KEY].eligible({"user": {"id": "u-2"}})
 
 
-def test_bodies_of_topology_and_checkpoint_are_checked(ledger: Any) -> None:
-    refused(ledger, ledger.signed("otto", topology({"partitions": 0})).raw(), "invalid_body")
+def test_the_body_of_a_checkpoint_is_checked(ledger: Any) -> None:
     refused(ledger, ledger.signed("otto", Draft("checkpoint", None, None, {})).raw(), "invalid_body")
-    assert ledger.write("otto", topology({"partitions": 8})) is None
-    assert ledger.fold.state.topology == {"partitions": 8}
 
 
 def test_another_root_reads_nothing_of_this_log(ledger: Any, body: dict[str, Any]) -> None:
