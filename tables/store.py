@@ -1,6 +1,6 @@
 """Transactional RocksDB store of one table and one partition: state and the changelog offset it stands at, in one write.
 
-Owns: opening, point reads, range scans, the atomic batch, setting a damaged store aside.
+Owns: opening, point reads, range scans, the atomic batch, finding damage, setting a damaged store aside.
 Refuses: policy, decoding of values, asyncio, and deleting anything that it cannot read. No write goes through but `apply`.
 
 The offset is the whole trick (the idea of KIP-892): a batch of rows and the offset of its last changelog record become durable
@@ -8,6 +8,7 @@ together or not at all, so after a crash the store says by itself where reading 
 """
 
 import itertools
+import logging
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import rocksdict
 
 from app.errors import OperatorError
+from tables import continuity
 
 # Sorts before every key that a table may use; `check_key` keeps tables away from it.
 OFFSET_KEY = b"\x00changelog-offset"
@@ -28,15 +30,20 @@ BLOOM_BITS_PER_KEY = 10
 OPEN_FILES = 128
 INFO_LOG_BYTES = 1 << 20
 INFO_LOGS = 2
+# Read at each open (continuity.py), and begun anew past this size.
+MANIFEST_BYTES = 4 << 20
 # Shared by all stores of a process.
 BLOCK_CACHE_BYTES = 64 << 20
 
 # What a directory that was set aside has in its name.
 ASIDE = ".aside-"
 
+log = logging.getLogger(__name__)
+
 _OFFSET = struct.Struct(">q")
 _NO_SPACE = ("No space left", "Disk quota", "File too large")
-_DAMAGE = ("Corruption", "checksum mismatch")
+# The last one: a file that the manifest or CURRENT names is gone.
+_DAMAGE = ("Corruption", "checksum mismatch", "No such file")
 
 
 class StoreError(OperatorError):
@@ -45,6 +52,8 @@ class StoreError(OperatorError):
 
 class StoreDamagedError(StoreError):
     """The files do not hold what was written. The next `open` sets them aside, and the changelog rebuilds the rows."""
+
+    exit_code = 74  # EX_IOERR of sysexits: unlike a full disk, for a supervisor to start again, not for a person
 
 
 class Store:
@@ -55,10 +64,10 @@ class Store:
         self.path = path
         self._cache = cache
         self.damaged_aside: Path | None = None
+        self.damage = ""  # why it was set aside
         self.written_at = _newest_write(path)
-        self._db = self._open()
+        self._db, self.changelog_offset = self._open()
         self.get: Callable[[bytes], bytes | None] = self._db.get
-        self.changelog_offset = self._read_offset()
 
     def read(self, key: bytes) -> bytes | None:
         """The value of `key`; like `get`, with errors named. `get` is the bare function for the hot path."""
@@ -103,10 +112,9 @@ class Store:
     def reset(self) -> None:
         """Set the present files aside and begin empty: for a store that is ahead of its changelog."""
         self._db.close()
-        self.damaged_aside = self._set_aside()
-        self._db = self._new()
+        self._set_aside("it was ahead of its changelog")
+        self._db, self.changelog_offset = self._new()
         self.get = self._db.get
-        self.changelog_offset = NO_OFFSET
 
     def error(self, error: Exception) -> StoreError:
         """The named error for one that RocksDB raised. Damage found while running is marked, so that the restart acts on it."""
@@ -116,7 +124,7 @@ class Store:
         if any(mark in text for mark in _NO_SPACE):
             return StoreError(f"disk full at {self.path}: {text}", "Free space or grow the volume, then start the worker again")
         if any(mark in text for mark in _DAMAGE):
-            self._marker.touch()
+            self._mark(text)
             return StoreDamagedError(
                 f"damaged store {self.path}: {text}", "Start the worker again: it rebuilds the store from the changelog"
             )
@@ -133,38 +141,43 @@ class Store:
     def _marker(self) -> Path:
         return self.path.with_name(self.path.name + ".damaged")
 
-    def _open(self) -> rocksdict.Rdict:
+    def _mark(self, why: str) -> None:
+        try:
+            self._marker.write_text(why)
+        except OSError as error:  # the next open, or its first reads, find the damage anew
+            log.warning("%s cannot be written: %s", self._marker, error)
+
+    def _open(self) -> tuple[rocksdict.Rdict, int]:
         if self._marker.exists():
-            self.damaged_aside = self._set_aside()
-            self._marker.unlink()
+            self._set_aside(self._marker.read_text())
+        if (missing := continuity.gap(self.path)) is not None:
+            self._set_aside(missing)
         try:
             return self._new()
-        except StoreDamagedError:
-            self.damaged_aside = self._set_aside()
-            self._marker.unlink(missing_ok=True)
+        except StoreDamagedError as error:
+            self._set_aside(error.what)
             return self._new()
 
-    def _new(self) -> rocksdict.Rdict:
+    def _new(self) -> tuple[rocksdict.Rdict, int]:
+        """(the database, its changelog offset)"""
+        database = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return rocksdict.Rdict(str(self.path), options=_options(self._cache))
+            database = rocksdict.Rdict(str(self.path), options=_options(self._cache))
+            raw = database.get(OFFSET_KEY)
         except Exception as error:
+            if database is not None:
+                database.close()
             raise self.error(error) from error
+        return database, NO_OFFSET if raw is None else int(_OFFSET.unpack(raw)[0])
 
-    def _set_aside(self) -> Path | None:
+    def _set_aside(self, why: str) -> None:
         """Move the files to the first free `<name>.aside-<n>`: evidence is kept, and two failures never share a name."""
-        if not self.path.exists():
-            return None
-        for number in itertools.count(1):
-            target = self.path.with_name(f"{self.path.name}{ASIDE}{number}")
-            if not target.exists():
-                self.path.rename(target)
-                return target
-        raise AssertionError("unreachable")
-
-    def _read_offset(self) -> int:
-        raw = self.read(OFFSET_KEY)
-        return NO_OFFSET if raw is None else int(_OFFSET.unpack(raw)[0])
+        if self.path.exists():
+            names = (self.path.with_name(f"{self.path.name}{ASIDE}{number}") for number in itertools.count(1))
+            self.damaged_aside = self.path.rename(next(name for name in names if not name.exists()))
+            self.damage = why
+        self._marker.unlink(missing_ok=True)
 
     def _rows(self, lo: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._db.items(from_key=lo) if lo else self._db.items():
@@ -203,5 +216,6 @@ def _options(cache: rocksdict.Cache | None) -> rocksdict.Options:
     options.set_max_open_files(OPEN_FILES)
     options.set_max_log_file_size(INFO_LOG_BYTES)
     options.set_keep_log_file_num(INFO_LOGS)
+    options.set_max_manifest_file_size(MANIFEST_BYTES)
     options.set_stats_dump_period_sec(0)
     return options

@@ -17,6 +17,7 @@ from typing import NoReturn
 from aiokafka.errors import KafkaError
 
 from app.errors import TrueliftError
+from app.reach import missing_right
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class ExitCode(enum.IntEnum):
     OPERATOR = 2  # a topic, a disk, a broker address: a person must act first
     KAFKA = 69  # the cluster answered with an error, or not at all
     INTERNAL = 70  # our own bug, or that of an agent
+    STORE_DAMAGED = 74  # the next start sets the store aside and rebuilds it
     FENCED = 75  # another worker owns the partitions now
     DRAIN_TIMEOUT = 76  # the work in hand did not end in time; it was not committed
 
@@ -69,6 +71,7 @@ def ends_process(what: str) -> Iterator[None]:
 
 def die(what: str, error: BaseException) -> NoReturn:
     """End the process. No `finally` runs and no buffer of a client is flushed: they belong to the doubt."""
+    error = missing_right(error) or error
     code = code_of(error)
     expected = isinstance(error, FatalError)
     if isinstance(error, TrueliftError):

@@ -140,7 +140,7 @@ class Restore:
                 )
                 store.reset()
             if store.damaged_aside is not None:
-                log.warning("a store was set aside as %s; rebuilding from the changelog", store.damaged_aside)
+                log.warning("a store was set aside as %s (%s); rebuilding", store.damaged_aside, store.damage)
             position = begins[tp] if store.changelog_offset == NO_OFFSET else max(begins[tp], store.changelog_offset + 1)
             consumer.seek(tp, position)
             if position < ends[tp]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tables.store import NO_OFFSET, OFFSET_KEY, Store, StoreDamagedError, StoreError, check_key
@@ -113,6 +113,7 @@ def test_errors_of_the_library_are_named_ones(path: Path) -> None:
         store.apply({b"a": b"1"}, 1)
 
 
+@settings(deadline=None, max_examples=50)  # each example opens a store: the disk's time is not the test's
 @given(st.lists(st.dictionaries(st.binary(min_size=1, max_size=4), st.none() | st.binary(max_size=8), max_size=8), max_size=8))
 def test_it_is_a_sorted_mapping(tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, bytes | None]]) -> None:
     store = Store(tmp_path_factory.mktemp("store") / "x.db")
