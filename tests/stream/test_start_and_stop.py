@@ -5,9 +5,12 @@ import time
 import pytest
 
 from app.settings import Settings
+from app.stream import StreamSettings
 from tests.stream.counting import Run, counter_run, until
 
 pytestmark = pytest.mark.kafka
+
+DRAIN_SECONDS = StreamSettings.drain_timeout_seconds
 
 
 async def refused(run: Run, **options: object) -> str:
@@ -60,6 +63,19 @@ async def test_a_sigterm_commits_what_is_in_hand(counter: Run) -> None:
     await counter.produce(100)
     assert await counter.drain(worker) == 0
     # What it had begun is there, each record once, and the next worker goes on from there.
+    again = counter.start()
+    assert (await counter.final()).exact
+    assert await counter.drain(again) == 0
+
+
+async def test_a_sigterm_under_load_drains_within_its_deadline(counter: Run) -> None:
+    await counter.produce(6_000, do="await")
+    worker = counter.start()
+    await counter.outputs(500)
+    asked_at = time.monotonic()
+    assert await counter.drain(worker) == 0
+    assert time.monotonic() - asked_at < DRAIN_SECONDS
+    assert len(counter.seen) < 5_000, "it was through before it was asked"
     again = counter.start()
     assert (await counter.final()).exact
     assert await counter.drain(again) == 0
