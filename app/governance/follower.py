@@ -17,7 +17,7 @@ from app.contract.topics import GOVERNANCE
 from app.engine.policies import Policies
 from app.errors import OperatorError
 from app.governance.fold import Fold
-from app.governance.log import ISOLATION, missing_topic
+from app.governance.log import ISOLATION, append_us_of, missing_topic
 from app.reach import explained
 from app.settings import Settings
 
@@ -141,7 +141,7 @@ class GovernanceFollower:
         while True:
             batches = await self._consumer.getmany(self._partition, timeout_ms=FETCH_WAIT_MS)
             for message in batches.get(self._partition, ()):
-                refusal = self._fold.apply(message.offset, message.timestamp * 1000, message.value)
+                refusal = self._fold.apply(message.offset, append_us_of(message), message.value)
                 if refusal is not None:
                     log.warning("governance record at offset %d is ignored: %s", message.offset, refusal)
             if batches:

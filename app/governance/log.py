@@ -8,12 +8,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.contract.topics import GOVERNANCE
 from app.errors import OperatorError
 from app.governance.fold import Fold
+from app.governance.judge import NO_BROKER_TIME
 from app.governance.keys import root_public_key
 from app.governance.records import Record, RefusedError, parse
 from app.reach import explained
@@ -25,14 +26,20 @@ ISOLATION = "read_uncommitted"
 POLL_MS = 500
 # A connection answers in order: the question where the log ends waits behind a fetch that waits for records. A kill must not.
 FETCH_WAIT_MS = 20
+LOG_APPEND_TIME = 1  # a record's timestamp_type
 
 
 class Entry(NamedTuple):
-    """append_us: the broker's append time. raw None: a record without a value, which every fold refuses."""
+    """append_us: the broker's append time, or NO_BROKER_TIME. raw None: a record without a value, which every fold refuses."""
 
     offset: int
     append_us: int
     raw: bytes | None
+
+
+def append_us_of(message: ConsumerRecord) -> int:
+    """When the broker appended it; NO_BROKER_TIME where the topic leaves the time to the writer."""
+    return message.timestamp * 1_000 if message.timestamp_type == LOG_APPEND_TIME else NO_BROKER_TIME
 
 
 class GovernanceLog:
@@ -116,7 +123,7 @@ class GovernanceLog:
             except KafkaError as error:
                 raise await self._no_answer(error) from error
             if batches:
-                return [Entry(m.offset, m.timestamp * 1_000, m.value) for m in batches[self._partition]]
+                return [Entry(m.offset, append_us_of(m), m.value) for m in batches[self._partition]]
 
     def _live(self) -> AIOKafkaConsumer:
         assert self._consumer is not None, "use `async with`"

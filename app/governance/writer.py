@@ -17,16 +17,21 @@ from app.contract.topics import GOVERNANCE
 from app.errors import InternalError, OperatorError
 from app.governance.drafts import Draft, Drafter
 from app.governance.fold import Fold
+from app.governance.judge import BROKER_TIME_REMEDY
 from app.governance.keys import SigningKey, root_public_key
 from app.governance.log import Entry, GovernanceLog
 from app.governance.moves import ROLES_OF, Role
 from app.governance.records import MAX_RECORD_BYTES, Record, RefusedError, check_writable
 from app.governance.signatures import sign
+from app.reach import missing_right
 from app.settings import Settings
 
 # Each round of a race has a winner, so N writers need N rounds of a few milliseconds; this ends a writer cut off from the log.
 APPEND_SECONDS = 60.0
 PRODUCE_TIMEOUT_MS = 10_000
+# It was not refused at the head before it was sent, so something has changed in between, or is not as it seemed from here.
+_REMEDY = "Check this machine's clock and key, then write it again"
+_REMEDIES = {"no_broker_time": BROKER_TIME_REMEDY}
 _LOST_RACE = frozenset({"out_of_chain", "wrong_seq"})
 
 
@@ -93,7 +98,7 @@ class GovernanceWriter:
                             return appended
                         if refusal not in _LOST_RACE:
                             what = f"the log refused the record at offset {appended.offset}: {refusal}"
-                            raise RefusedError(refusal, what, "Check this machine's clock and key, then write it again")
+                            raise RefusedError(refusal, what, _REMEDIES.get(refusal, _REMEDY))
             except TimeoutError as error:
                 what = f"the record was not in the governance log after {APPEND_SECONDS:.0f} s; it may still be"
                 raise OperatorError(what, "Look before you write it again: truelift policy log KEY") from error
@@ -132,6 +137,8 @@ class GovernanceWriter:
         try:
             meta = await self._producer.send_and_wait(topic, value=record.raw(), partition=0)
         except KafkaError as error:
+            if refusal := missing_right(error):
+                raise refusal from error
             what = f"the record could not be appended to {topic} ({type(error).__name__} {error}); it may still be there"
             raise OperatorError(what, "Look before you write it again: truelift policy log KEY") from error
         mine: list[tuple[Appended, str | None]] = []

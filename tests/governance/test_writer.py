@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.contract.topics import GOVERNANCE, topic_specs
+from app.contract.topics import GOVERNANCE, TopicSpec, topic_specs
 from app.errors import CallerError, OperatorError
 from app.governance.drafts import activate, approve, drill, kill, look, pause, propose, ramp, resume, revoke_key
 from app.governance.keyring import init_root, new_key, revoke
@@ -145,6 +145,14 @@ async def test_an_interrupted_init_or_new_is_completed_by_the_same_command(setti
     assert (await fold_all(settings)).state.keys.keys() == {root.key_id, ana.key_id}
     with pytest.raises(CallerError, match="has its root key"):
         await init_root(settings)
+
+
+async def test_a_log_whose_writers_say_the_time_takes_no_record(settings: Settings) -> None:
+    await ensure_topics(settings, [TopicSpec(GOVERNANCE, 1, {"message.timestamp.type": "CreateTime"})])
+    with pytest.raises(RefusedError, match="LogAppendTime") as refusal:
+        await init_root(settings)
+    assert refusal.value.code == "no_broker_time"
+    assert (await fold_all(settings)).refused == {"no_broker_time": 1}
 
 
 async def test_history_gives_every_record_with_its_verdict(house: Settings, body: dict[str, Any]) -> None:
