@@ -15,13 +15,15 @@ from agents import (
     error_or_latency,
     exposures,
     feature_used,
+    links,
     page_view,
     ticks,
 )
 from agents.figures import governance_families
+from agents.growth import Growth
 from agents.journal_tail import JournalTail
 from agents.serving import Serving, View
-from app.contract.topics import DEADLETTER, EXPOSURES, JOURNAL, OUTCOMES, TICKS
+from app.contract.topics import DEADLETTER, EXPOSURES, IDENTITY_LINKS, JOURNAL, OUTCOMES, TICKS
 from app.engine.values import TABLES
 from app.governance.follower import GovernanceFollower
 from app.governance.keys import root_public_key
@@ -40,9 +42,10 @@ AGENTS: Mapping[str, Any] = {
     billing_intent.TOPIC: billing_intent.billing_intent,
     error_or_latency.TOPIC: error_or_latency.error_or_latency,
     exposures.TOPIC: exposures.exposures,
+    links.TOPIC: links.links,
     ticks.TOPIC: ticks.ticks,
 }
-OUTPUTS = (JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER)
+OUTPUTS = (JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER, IDENTITY_LINKS)
 
 
 def inputs_of(event_types: Collection[str]) -> dict[str, Any]:
@@ -68,6 +71,7 @@ class TrueliftApp(App):
             recover_offsets=self._journal.next_offsets,
         )
         governance.on_failure = partial(exits.die, "the governance log cannot be followed")
+        self.growth = Growth(self)
         self._declare()
 
     def _declare(self) -> None:
@@ -79,16 +83,17 @@ class TrueliftApp(App):
         tables = {table: self.Table(table, key_type=bytes, value_type=bytes) for table in TABLES}
         names = {name(topic): topic for topic in inputs}
         self.serving = Serving(UnitState(tables), self._view, names, outputs)
-        clock = self.topic(name(TICKS), value_type=bytes)
+        clock = ticks.Clock(self, self.topic(name(TICKS), value_type=bytes))
 
-        @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
+        @self.timer(interval=ticks.LEAST_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
         async def append_ticks() -> None:
-            await ticks.append_ticks(self, clock)
+            await clock.append()
 
     def topology(self) -> Topology:
         # Not every topic that is declared: of an input a worker needs no more than to read it, and so has no right to more.
         outputs = dict.fromkeys(self.truelift.topic(topic) for topic in OUTPUTS)
-        return super().topology()._replace(outputs=outputs, copartitioned=list(outputs))
+        group_count = self.growth.group_count
+        return super().topology()._replace(outputs=outputs, copartitioned=list(outputs), group_count=group_count)
 
     def more_status(self) -> dict[str, Any]:
         """On the status page: the governance log as this worker sees it, with what it ignored, counted by code."""

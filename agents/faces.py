@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from agents.serving import Serving
+from app.governance.follower import GovernanceFollower
 
 
 class Event(Protocol):
@@ -14,6 +15,7 @@ class Event(Protocol):
 
 class ServingApp(Protocol):
     serving: Serving
+    governance: GovernanceFollower
 
 
 class Stream(Protocol):

@@ -70,5 +70,7 @@ class Renewal:
                 found = await partition_counts(admin, wanted)
         except (OperatorError, KafkaError) as error:  # asked again: what this worker serves does not depend on it
             return str(error)
-        lacking = sorted(topic for topic in wanted if found.get(topic) != room.groups)
+        growing = self._app.growth.group_count()
+        enough = {room.groups} if growing is None else {growing.groups, growing.target}
+        lacking = sorted(topic for topic in wanted if topic not in found or found[topic] not in enough)
         return f"create {', '.join(lacking)} with {room.groups} partitions" if lacking else ""

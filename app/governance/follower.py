@@ -18,6 +18,7 @@ from app.engine.policies import Policies
 from app.errors import OperatorError
 from app.governance.fold import Fold
 from app.governance.log import ISOLATION, append_us_of, missing_topic
+from app.governance.topology import Partitions
 from app.reach import explained
 from app.settings import Settings
 
@@ -89,12 +90,22 @@ class GovernanceFollower:
             await self._until(lambda: self.policies.offset >= offset, f"offset {offset}")
             await self._until(lambda: self._fresh_at >= asked_at or self.stale(), "its end")
 
+    async def reach(self, offset: int) -> None:
+        """Reads the log at least up to `offset`: what another worker sent was decided by it."""
+        async with self._progress:
+            await self._until(lambda: self.policies.offset >= offset, f"offset {offset}")
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._consumer is not None:
             await self._consumer.stop()
+
+    @property
+    def partitions(self) -> Partitions:
+        """The partition count in force and the change of it that is under way."""
+        return self._fold.state.partitions
 
     def stale(self) -> bool:
         """True when nothing proved for `governance_max_stale_seconds` that no newer record exists."""

@@ -2,6 +2,7 @@
 
 Owns: a sticky, balanced, deterministic assignment. Refuses: splitting a group, standbys, racks.
 A worker keeps what it has up to its fair share, so a join or a leave moves as few groups (and restores as little) as it can.
+Partitions that are added to the topics become groups when every worker has told that it can take them.
 """
 
 # aiokafka has no types: its classes are Any here.
@@ -19,16 +20,17 @@ VERSION = 0
 
 
 class PartitionGroupAssignor(AbstractPartitionAssignor):
-    """One for each worker: it tells the leader what the worker has now."""
+    """One for each worker: it tells the leader what the worker has now, and how many groups it knows (None: as the topics)."""
 
     name = "truelift"
 
-    def __init__(self, worker_id: str = "") -> None:
+    def __init__(self, worker_id: str = "", groups: int | None = None) -> None:
         self.worker_id = worker_id
+        self.groups = groups
         self.owned: list[int] = []
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        data = orjson.dumps({"worker": self.worker_id, "owned": self.owned})
+        data = orjson.dumps({"worker": self.worker_id, "owned": self.owned, "groups": self.groups})
         return ConsumerProtocolMemberMetadata(VERSION, sorted(topics), data)
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
@@ -44,7 +46,9 @@ class PartitionGroupAssignor(AbstractPartitionAssignor):
         told = {member: _user_data(metadata.user_data) for member, metadata in members.items()}
         # By worker id where there is one: a member id changes with each restart.
         order = sorted(members, key=lambda member: (told[member].get("worker", ""), member))
-        groups = share(max(counts.values(), default=0), order, {member: told[member].get("owned", []) for member in order})
+        known = [data["groups"] for data in told.values() if data.get("groups") is not None]
+        count = min([max(counts.values(), default=0), *known])
+        groups = share(count, order, {member: told[member].get("owned", []) for member in order})
         return {
             member: ConsumerProtocolMemberAssignment(
                 VERSION,

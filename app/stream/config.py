@@ -132,12 +132,25 @@ class Hooks(NamedTuple):
 
 class Topology(NamedTuple):
     """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}.
+class GroupCount(NamedTuple):
+    """groups: that the workers share. target: how many partitions a topic may have already, while all are being expanded."""
+
+    groups: int
+    target: int | None = None
+
+
+def _as_topics_have() -> GroupCount | None:
+    return None
+
+
 
     copartitioned: outputs that are written in the input's own partition, and so need as many as the inputs have.
     """
 
+    group_count: asked whenever the topics are checked; None: as many as the inputs have, all alike.
     agents: Sequence[AgentSpec]
     tables: Sequence[str]
     outputs: Mapping[str, int | None]
     assignor: Any
     copartitioned: Collection[str] = ()
+    group_count: Callable[[], GroupCount | None] = _as_topics_have

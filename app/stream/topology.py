@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, Topic
 
 from app.errors import OperatorError
 from app.reach import explained
-from app.stream.config import TOMBSTONE_DAYS, TopicSize, Topology, WorkerConfig
+from app.stream.config import TOMBSTONE_DAYS, GroupCount, TopicSize, Topology, WorkerConfig
 
 _MISSING = {3, LeaderNotAvailableError.errno}
 _CREATE_TIMEOUT_MS = 30_000
@@ -37,17 +37,32 @@ async def check_topology(config: WorkerConfig, topology: Topology) -> tuple[int,
         await admin.close()
 
 
+async def grown_topology(config: WorkerConfig, topology: Topology) -> tuple[int, dict[str, TopicSize]]:
+    """The same when the count has grown a moment ago: brokers learn of new partitions one after the other."""
+    deadline = time.monotonic() + SPREAD_SECONDS
+    while True:
+        try:
+            return await check_topology(config, topology)
+        except OperatorError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(SPREAD_POLL_SECONDS)
+
+
 async def _check(admin: AIOKafkaAdminClient, config: WorkerConfig, topology: Topology) -> tuple[int, dict[str, TopicSize]]:
     inputs = sorted({agent.topic for agent in topology.agents})
     found = await _partitions(admin, {*inputs, *topology.outputs})
-    groups = _one_count(inputs, found)
     changelogs = [config.changelog(table) for table in topology.tables]
+    wanted = topology.group_count() or _one_count(inputs, found)
+    alike = [*inputs, *topology.copartitioned]
     _compare({topic: count for topic, count in topology.outputs.items() if count is not None}, found)
-    _compare(dict.fromkeys(topology.copartitioned, groups), found)
-    await _ensure_changelogs(admin, config, changelogs, groups)
+    _compare_groups(alike, wanted, found)
+    await _ensure_changelogs(admin, config, changelogs, wanted)
     limits = await _record_limits(admin, [*topology.outputs, *changelogs])
-    counts = found | dict.fromkeys(changelogs, groups)
-    return groups, {topic: TopicSize(counts[topic], min(limit, config.max_request_bytes)) for topic, limit in limits.items()}
+    # A partition that belongs to no group yet is none for this worker.
+    counts = found | dict.fromkeys([*alike, *changelogs], wanted.groups)
+    sizes = {topic: TopicSize(counts[topic], min(limit, config.max_request_bytes)) for topic, limit in limits.items()}
+    return wanted.groups, sizes
 
 
 async def _partitions(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
@@ -72,13 +87,16 @@ async def _existing(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[s
     return {answer["topic"]: len(answer["partitions"]) for answer in answers if not answer["error_code"]}
 
 
-def _one_count(inputs: list[str], found: Mapping[str, int]) -> int:
+def _one_count(inputs: list[str], found: Mapping[str, int]) -> GroupCount:
     """The partition count of all inputs: a group is the same partition of each, so they must agree."""
     if not inputs:
         raise OperatorError("the app has no agents", "Declare at least one with @app.agent(topic)")
-    count = found[inputs[0]]
-    _compare(dict.fromkeys(inputs, count), found)
-    return count
+    return GroupCount(found[inputs[0]])
+
+
+def _compare_groups(topics: Iterable[str], wanted: GroupCount, found: Mapping[str, int]) -> None:
+    """While the topics are being expanded, each has either count."""
+    _compare({topic: wanted.groups for topic in topics if wanted.target is None or found[topic] != wanted.target}, found)
 
 
 def _compare(wanted: Mapping[str, int], found: Mapping[str, int]) -> None:
@@ -89,12 +107,14 @@ def _compare(wanted: Mapping[str, int], found: Mapping[str, int]) -> None:
         )
 
 
-async def _ensure_changelogs(admin: AIOKafkaAdminClient, config: WorkerConfig, changelogs: list[str], groups: int) -> None:
+async def _ensure_changelogs(
+    admin: AIOKafkaAdminClient, config: WorkerConfig, changelogs: list[str], wanted: GroupCount
+) -> None:
     found = await _existing(admin, changelogs)
     new = [
         NewTopic(
             topic,
-            groups,
+            wanted.groups,
             config.replication_factor,
             topic_configs={
                 "cleanup.policy": "compact",
@@ -113,8 +133,8 @@ async def _ensure_changelogs(admin: AIOKafkaAdminClient, config: WorkerConfig, c
                 raise OperatorError(
                     f"the changelog {topic} cannot be created: {for_code(code).__name__}", "Check the cluster's rights"
                 )
-        found |= {topic.name: groups for topic in new}
-    _compare(dict.fromkeys(changelogs, groups), found)
+        found |= {topic.name: wanted.groups for topic in new}
+    _compare_groups(changelogs, wanted, found)
 
 
 async def _record_limits(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:

@@ -37,8 +37,8 @@ from app.stream.poison import PoisonMarks
 from app.stream.producer import TransactionalProducer
 from app.stream.state import KeyPartitions
 from app.stream.task import HOLD_LEAST_SECONDS, HOLD_SECONDS, PartitionTask
-from app.stream.topology import check_topology
-from tables.store import ASIDE, Store, shared_cache
+from app.stream.topology import check_topology, grown_topology
+from tables.store import ASIDE, Store, shared_memory
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class Worker:
             starting.cancel()
             await asyncio.wait([starting])
             raise
+        self.topology.assignor.groups = self.groups
         await starting
         self.key_partitions = {topic: KeyPartitions(size.partitions) for topic, size in self.sizes.items()}
         await self._preload_metadata()
@@ -126,6 +127,21 @@ class Worker:
 
     @property
     def directory(self) -> Path:
+    async def grow(self) -> None:
+        """There are more partition groups than before: know their topics, then join the group again to share them.
+
+        Ends the process when a topic does not have them: the start of its successor says which.
+        """
+        with exits.ends_process("the new partitions cannot be taken"):
+            self.groups, sizes = await grown_topology(self.config, self.topology)
+            await self.producer.client.force_metadata_update()
+            await self.consumer._client.force_metadata_update()
+            self.sizes.update(sizes)
+            # In place, like the sizes: the tasks that run hold on to both.
+            self.key_partitions.update({topic: KeyPartitions(size.partitions) for topic, size in sizes.items()})
+            self.topology.assignor.groups = self.groups
+            self.consumer._coordinator.request_rejoin()
+
         """This worker's own: two workers on one machine have different instance ids, or different data directories."""
         return self.config.data_dir / "workers" / self.config.app_id / (self.config.group_instance_id or "worker")
 
@@ -246,7 +262,7 @@ class Worker:
     async def _preload_metadata(self) -> None:
         for topic, size in self.sizes.items():
             known = await self.producer.partitions_for(topic)
-            if len(known) != size.partitions:
+            if len(known) < size.partitions:  # more, while the topics are being expanded
                 raise InternalError(
                     f"{topic} has {len(known)} partitions, a moment ago {size.partitions}", "Start the worker again"
                 )
