@@ -12,6 +12,7 @@ import logging
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import rocksdict
 
@@ -22,9 +23,11 @@ from tables import continuity
 OFFSET_KEY = b"\x00changelog-offset"
 NO_OFFSET = -1
 
-# A worker holds partitions x tables stores, so each one is small: two memtables of 8 MiB at most.
+# A worker holds partitions x tables stores, so each one is small: two memtables of 8 MiB at most, and those of all stores
+# together no more than MEMTABLES_BYTES: past it the store that is being written is flushed.
 WRITE_BUFFER_BYTES = 8 << 20
 WRITE_BUFFERS = 2
+MEMTABLES_BYTES = 64 << 20
 BLOCK_BYTES = 4096
 BLOOM_BITS_PER_KEY = 10
 OPEN_FILES = 128
@@ -32,7 +35,7 @@ INFO_LOG_BYTES = 1 << 20
 INFO_LOGS = 2
 # Read at each open (continuity.py), and begun anew past this size.
 MANIFEST_BYTES = 4 << 20
-# Shared by all stores of a process.
+# Shared by all stores of a process; indexes and bloom filters, which grow with the rows, are in it too.
 BLOCK_CACHE_BYTES = 64 << 20
 
 # What a directory that was set aside has in its name.
@@ -56,13 +59,20 @@ class StoreDamagedError(StoreError):
     exit_code = 74  # EX_IOERR of sysexits: unlike a full disk, for a supervisor to start again, not for a person
 
 
+class StoreMemory(NamedTuple):
+    """What all stores of a process share, so that its bounds are those of the process."""
+
+    cache: rocksdict.Cache
+    memtables: rocksdict.WriteBufferManager
+
+
 class Store:
     """Rows of one table and one partition as raw bytes, in key order."""
 
-    def __init__(self, path: Path, cache: rocksdict.Cache | None = None) -> None:
+    def __init__(self, path: Path, memory: StoreMemory | None = None) -> None:
         """Open or create the store at `path`; a damaged one is set aside (`damaged_aside`) and a fresh one takes its place."""
         self.path = path
-        self._cache = cache
+        self._memory = memory
         self.damaged_aside: Path | None = None
         self.damage = ""  # why it was set aside
         self.written_at = _newest_write(path)
@@ -163,7 +173,7 @@ class Store:
         database = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            database = rocksdict.Rdict(str(self.path), options=_options(self._cache))
+            database = rocksdict.Rdict(str(self.path), options=_options(self._memory))
             raw = database.get(OFFSET_KEY)
         except Exception as error:
             if database is not None:
@@ -191,9 +201,9 @@ def check_key(key: bytes) -> None:
         raise ValueError(f"the key {key!r} is reserved for the changelog offset")
 
 
-def shared_cache() -> rocksdict.Cache:
-    """One block cache for all stores of a process."""
-    return rocksdict.Cache(BLOCK_CACHE_BYTES)
+def shared_memory() -> StoreMemory:
+    """One for all stores of a process. Writers are not stalled: a flush is faster than any worker writes."""
+    return StoreMemory(rocksdict.Cache(BLOCK_CACHE_BYTES), rocksdict.WriteBufferManager(MEMTABLES_BYTES, False))
 
 
 def _newest_write(path: Path) -> float | None:
@@ -201,13 +211,16 @@ def _newest_write(path: Path) -> float | None:
     return max((file.stat().st_mtime for file in path.glob("*.log")), default=None)
 
 
-def _options(cache: rocksdict.Cache | None) -> rocksdict.Options:
+def _options(memory: StoreMemory | None) -> rocksdict.Options:
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, False)
     blocks.set_block_size(BLOCK_BYTES)
-    if cache is not None:
-        blocks.set_block_cache(cache)
     options = rocksdict.Options(raw_mode=True)
+    if memory is not None:
+        blocks.set_block_cache(memory.cache)
+        blocks.set_cache_index_and_filter_blocks(True)
+        blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        options.set_write_buffer_manager(memory.memtables)
     options.create_if_missing(True)
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())

@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.engine.values import TABLES
 from tables.memory import MemoryRows
-from tables.store import Store, shared_cache
+from tables.store import Store, shared_memory
 from tables.unit_state import UnitState
 
 StateKind = Literal["memory", "disk"]
@@ -106,8 +106,8 @@ def replay_state(kind: StateKind) -> Iterator[ReplayState]:
         )
         return
     with tempfile.TemporaryDirectory(prefix="truelift-replay-") as folder:
-        cache = shared_cache()
-        stores = {name: Store(Path(folder) / name, cache) for name in TABLES}
+        memory = shared_memory()
+        stores = {name: Store(Path(folder) / name, memory) for name in TABLES}
         try:
             yield ReplayState({name: DiskRows(store) for name, store in stores.items()})
         finally:

@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import rocksdict
-
-from tables.store import Store
+from tables.store import Store, StoreMemory
 
 OPENING_THREADS = 8
 
 
-async def open_all(paths: Sequence[Path], cache: rocksdict.Cache) -> list[Store]:
+async def open_all(paths: Sequence[Path], memory: StoreMemory) -> list[Store]:
     """A store for each path, in their order. Raises the first failure."""
     if not paths:
         return []
     with ThreadPoolExecutor(OPENING_THREADS, "open-store") as threads:
         loop = asyncio.get_running_loop()
-        opening = [loop.run_in_executor(threads, Store, path, cache) for path in paths]
+        opening = [loop.run_in_executor(threads, Store, path, memory) for path in paths]
         try:
             await asyncio.wait(opening)
         except asyncio.CancelledError:

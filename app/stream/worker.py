@@ -60,7 +60,7 @@ class Worker:
         self.ready = asyncio.Event()
         self.now_ms = 0
         self.groups = 0
-        self._cache = shared_cache()
+        self._memory = shared_memory()
         self._changelogs = [config.changelog(table) for table in topology.tables]
         self._arrived = asyncio.Event()
         self._fetching: asyncio.Task[None] | None = None
@@ -250,7 +250,7 @@ class Worker:
     async def _new_tasks(self, partitions: Collection[int]) -> dict[int, PartitionTask]:
         tables = self.topology.tables
         paths = [self._stores_directory / f"{table}-{partition}.db" for partition in partitions for table in tables]
-        stores = iter(await open_all(paths, self._cache))
+        stores = iter(await open_all(paths, self._memory))
         return {partition: self._new_task(partition, [next(stores) for _ in tables]) for partition in partitions}
 
     def _new_task(self, partition: int, stores: list[Store]) -> PartitionTask:
