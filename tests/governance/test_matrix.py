@@ -62,6 +62,7 @@ def moves(body: dict[str, Any]) -> dict[str, Move]:
     second = (*active, ("ana", drafts.propose(body)))
     next_one = (("ana", drafts.propose(body)), ("ben", drafts.approve(KEY, 2)), ("otto", drafts.activate(KEY, 2)))
     replaced, killed_and_replaced = (*active, *next_one), (*active, ("otto", drafts.kill(KEY)), *next_one)
+    expanding = (("otto", drafts.topology("expanding", 4, 8)),)
     return {
         "propose": Move((), drafts.propose(body)),
         "propose the next version": Move(active, drafts.propose(body)),
@@ -99,7 +100,11 @@ def moves(body: dict[str, Any]) -> dict[str, Move]:
         "make oneself root": Move((), drafts.register_key(b"\x01" * 32, "new", ("root",))),
         "revoke a key": Move((("root", drafts.register_key(b"\x02" * 32, "spare", ("author",))),), revoked),
         "revoke the root key": Move((), lambda state: drafts.revoke_key(next(iter(state.keys.values())))(state)),
-        "topology": Move((), drafts.topology("expanding", 4, 8)),
+        "expand the topics": Move((), drafts.topology("expanding", 4, 8)),
+        "expand to no multiple": Move((), drafts.topology("expanding", 4, 6)),
+        "move the units": Move(expanding, drafts.topology("moving", 4, 8)),
+        "move units without expanding": Move((), drafts.topology("moving", 4, 8)),
+        "settle": Move((*expanding, ("otto", drafts.topology("moving", 4, 8))), drafts.topology("settled", 4, 8)),
         "checkpoint": Move((), drafts.checkpoint({"digest": DIGEST})),
     }
 
@@ -143,7 +148,11 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "make oneself root":                         (".", ".", ".", ".", ".", ".", "bad_key"),
     "revoke a key":                              (".", ".", ".", ".", ".", ".", YES),
     "revoke the root key":                       (".", ".", ".", ".", ".", ".", "bad_key"),
-    "topology":                                  (".", ".", ".", YES, ".", ".", YES),
+    "expand the topics":                         (".", ".", ".", YES, ".", ".", YES),
+    "expand to no multiple":                     (".", ".", ".", "invalid_body", ".", ".", "invalid_body"),
+    "move the units":                            (".", ".", ".", YES, ".", ".", YES),
+    "move units without expanding":              (".", ".", ".", "illegal_move", ".", ".", "illegal_move"),
+    "settle":                                    (".", ".", ".", YES, ".", ".", YES),
     "checkpoint":                                (".", ".", ".", YES, ".", ".", "."),
 }
 # fmt: on
