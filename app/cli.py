@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lift": ("app.analysis.lift_commands", "lift"),
     "latency": ("app.latency", "latency"),
     "drill": ("app.drill.commands", "drill_app"),
+    "chaos": ("app.chaos.commands", "chaos"),
     "demo": ("app.demo.commands", "demo"),
     "conformance": ("app.conformance_commands", "commands"),
 }

@@ -15,6 +15,7 @@ from uuid import uuid4
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 
@@ -109,7 +110,7 @@ def _named(table: IcebergTable) -> Iterator[Path]:
     yield local_path(table.metadata_location)
     for former in table.metadata.metadata_log:
         yield local_path(former.metadata_file)
-    manifests = {}  # most are those of the snapshot before
+    manifests: dict[str, ManifestFile] = {}  # most are those of the snapshot before
     for snapshot in table.metadata.snapshots:
         yield local_path(snapshot.manifest_list)
         manifests |= {manifest.manifest_path: manifest for manifest in snapshot.manifests(table.io)}

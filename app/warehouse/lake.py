@@ -6,7 +6,8 @@ nothing of ours deletes a row, so another program has.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +30,7 @@ RAW = "raw"
 _DUCK_OF_KIND = {"text": "VARCHAR", "json": "VARCHAR", "whole": "BIGINT", "number": "DOUBLE", "yes_no": "BOOLEAN"}
 DUCK: dict[IcebergType, str] = {ICEBERG[kind]: _DUCK_OF_KIND.get(kind, "TIMESTAMPTZ") for kind in ICEBERG}
 
+_PARAMETER = re.compile(r"\$([a-z_]+)")
 Parameters = Mapping[str, Any]
 Record = tuple[Any, ...]
 
@@ -75,8 +77,13 @@ class Lake:
     def run(self, name: str, parameters: Parameters) -> list[Record]:
         """The result of one file of the package's SQL, with those of the parameters that it names."""
         text = sql_text(name)
-        named = {key: value for key, value in parameters.items() if f"${key}" in text}
-        return self.connection.execute(text, named).fetchall()
+        named = set(_PARAMETER.findall(text))
+        return self.connection.execute(text, {key: value for key, value in parameters.items() if key in named}).fetchall()
+
+    def synced_us(self) -> int | None:
+        """Everything that was recorded before this moment is in all tables; None: a sync never came to the end."""
+        reached = [self._store.progress(table.name).synced_us for table in TABLES]
+        return None if None in reached else min(us for us in reached if us is not None)
 
     def rows(self, sql: str, parameters: Sequence[Any] | Parameters = ()) -> list[Record]:
         return self.connection.execute(sql, parameters).fetchall()
