@@ -106,6 +106,11 @@ def parse_signal(raw: bytes) -> Signal | Rejection:
         return _reject(
             "not_an_object", f"the record is a JSON {type(event).__name__}, not an object; send the envelope as one object"
         )
+    return signal_of(event, raw)
+
+
+def signal_of(event: dict[str, Any], raw: bytes) -> Signal | Rejection:
+    """The signal that `event` says. raw: its JSON. What is no canonical event_id becomes one, in `event` itself."""
     if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX and is_too_deep(event, DEPTH_MAX):
         return _reject("too_deep", f"the record nests deeper than {DEPTH_MAX} levels; flatten it", event)
     try:

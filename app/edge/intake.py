@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from app.contract.envelope import ANONYMOUS_PREFIX, Rejection, adopt_sdk_id, parse_signal
-from app.contract.ids import event_uuid, is_uuid
+from app.contract.envelope import ANONYMOUS_PREFIX, Rejection, signal_of
+from app.contract.ids import event_uuid
 from app.contract.mappings import IDENTIFY
 from app.contract.templates import BadValueError, Nested, filled
 from app.contract.times import format_us
-from app.contract.topics import DECISION_DELIVERY, EXPERIMENT_EXPOSURE, event_name_of, event_topic
+from app.contract.topics import DECISION_DELIVERY, EVENT_PREFIX, EXPERIMENT_EXPOSURE, event_name_of
 from app.edge.letters import letter
 from app.edge.record import Record
 from app.edge.rules import Rules
@@ -49,10 +49,6 @@ class Arrival(NamedTuple):
     is_server: bool
     event_bytes: int
 
-    @property
-    def source(self) -> str:
-        return self.collector
-
 
 class Taken(NamedTuple):
     """records: one for each event, in order. rejected: those that became dead letters, by their place in the request."""
@@ -64,91 +60,103 @@ class Taken(NamedTuple):
 def take_sent(events: Iterable[Sent], arrival: Arrival, rules: Rules) -> Taken:
     """Events of an SDK, through the catalogue's mapping."""
     mapping = rules.mappings[arrival.collector]
-    taken = Taken([], {})
-    for index, sent in enumerate(events):
+    intake = _Intake(arrival, rules)
+    for sent in events:
         template = mapping.find(sent.kind, sent.names)
         if template is None:
             name = "".join(f":{name}" for name in sent.names[:1])
             remedy = f"add {sent.kind}{name} to the catalogue's mappings.{arrival.collector}"
-            rejection = Rejection("unmapped_event", f"no mapping takes it; {remedy}")
-            _reject(taken, index, sent.original, rejection, arrival, rules)
+            intake.reject(sent.original, Rejection("unmapped_event", f"no mapping takes it; {remedy}"))
             continue
         try:
             envelope = filled(template, Nested(sent.fields))
         except BadValueError as error:
-            rejection = Rejection("invalid_field", f"{error}; correct the sender or the catalogue's mapping")
-            _reject(taken, index, sent.original, rejection, arrival, rules)
+            intake.reject(sent.original, Rejection("invalid_field", f"{error}; correct the sender or the catalogue's mapping"))
             continue
-        envelope.setdefault("ts", format_us(arrival.received_us))
+        envelope.setdefault("ts", intake.received_ts)
         if "event_id" not in envelope:
-            envelope["event_id"] = event_uuid(arrival.source, _dumps(sent.original).decode())
-        _take(taken, index, envelope, sent.original, arrival, rules)
-    return taken
+            # Sent again it is the same, as long as its sender does not change it.
+            envelope["event_id"] = event_uuid(arrival.collector, orjson.dumps(sent.original).decode())
+        intake.take(envelope, sent.original)
+    return intake.taken
 
 
 def take_native(events: Iterable[Any], arrival: Arrival, rules: Rules) -> Taken:
     """Envelopes as they are. What only an edge may say of them it says itself."""
-    taken = Taken([], {})
-    for index, event in enumerate(events):
-        if not isinstance(event, dict):
-            found = Rejection("not_an_object", f"the event is a JSON {type(event).__name__}; send the envelope as one object")
-            _reject(taken, index, event, found, arrival, rules)
-            continue
-        _take(taken, index, dict(event), event, arrival, rules)
-    return taken
+    intake = _Intake(arrival, rules)
+    for event in events:
+        if isinstance(event, dict):
+            intake.take(event.copy(), event)
+        else:
+            what = f"the event is a JSON {type(event).__name__}"
+            intake.reject(event, Rejection("not_an_object", f"{what}; send the envelope as one object"))
+    return intake.taken
 
 
-def _take(taken: Taken, index: int, envelope: dict[str, Any], original: Any, arrival: Arrival, rules: Rules) -> None:
-    envelope["source"], envelope["received_ts"] = arrival.source, format_us(arrival.received_us)
-    event_id = envelope.get("event_id")
-    if isinstance(event_id, str) and not is_uuid(event_id):
-        adopt_sdk_id(envelope)
-    value = _dumps(envelope)
-    # Asked of the very bytes that the worker will read: what is taken here is not rejected there for its shape.
-    signal = parse_signal(value)
-    if not isinstance(signal, Rejection):
-        refused = _too_large(value, original, arrival, rules) or _not_allowed(signal.event_name, arrival, rules)
-        if refused is None:
-            key = _key(envelope, signal.unit).encode()
-            taken.records.append(Record(event_topic(signal.event_name), key, value, signal.event_id, arrival.received_us))
+class _Intake:
+    """The events of one request, one by one."""
+
+    def __init__(self, arrival: Arrival, rules: Rules) -> None:
+        self.taken = Taken([], {})
+        self.received_ts = format_us(arrival.received_us)
+        self._arrival = arrival
+        self._rules = rules
+        self._limit_bytes = min(arrival.event_bytes, rules.record_bytes)
+
+    def take(self, envelope: dict[str, Any], original: Any) -> None:
+        """`envelope` is this method's own, to be completed."""
+        arrival = self._arrival
+        envelope["source"], envelope["received_ts"] = arrival.collector, self.received_ts
+        event_id = envelope.get("event_id")
+        value = orjson.dumps(envelope)
+        # As the worker will ask of these bytes: what is taken here is not rejected there for its shape.
+        signal = signal_of(envelope, value)
+        if isinstance(signal, Rejection):
+            self.reject(original, signal)
             return
-        signal = refused._replace(event_id=signal.event_id, unit=signal.unit)
-    _reject(taken, index, original, signal, arrival, rules)
+        if signal.event_id != event_id:  # an SDK's id, now a UUID of it
+            value = orjson.dumps(envelope)
+        name, key = signal.event_name, signal.unit
+        refused = self._too_large(value, original) if len(value) > self._limit_bytes else None
+        if name not in self._rules.event_types:
+            refused = refused or self._not_allowed(name)
+            key = _link_key(envelope, key)
+        if refused is None:
+            record = Record(EVENT_PREFIX + name, key.encode(), value, signal.event_id, arrival.received_us)
+            self.taken.records.append(record)
+        else:
+            self.reject(original, refused._replace(event_id=signal.event_id, unit=signal.unit))
+
+    def reject(self, original: Any, rejection: Rejection) -> None:
+        """The letter has what its topic takes (app/contract/topics): an oversized original keeps its beginning."""
+        arrival, taken = self._arrival, self.taken
+        kept, place = orjson.dumps(original)[: 2 * self._rules.record_bytes], len(taken.records)
+        taken.records.append(letter(arrival.collector, place, kept, rejection, arrival.received_us))
+        taken.rejected[place] = rejection
+
+    def _too_large(self, value: bytes, original: Any) -> Rejection | None:
+        """The sender is held to the size of what it sent, the record to what the worker takes."""
+        size = len(value)
+        if size <= self._rules.record_bytes and (size := len(orjson.dumps(original))) <= self._limit_bytes:
+            return None
+        what = f"the event has {size} bytes, {self._limit_bytes} are allowed"
+        return Rejection("oversized", f"{what}; send large content by reference")
+
+    def _not_allowed(self, name: str) -> Rejection | None:
+        """Of a name that is no type of the catalogue."""
+        if name == IDENTIFY:
+            return None
+        who = WHO_MAY_WRITE.get(name)
+        if who is None:
+            known = ", ".join(sorted(self._rules.event_types))
+            return Rejection("unknown_event_type", f"event_name {name!r} is not in the catalogue; the types are {known}")
+        if who == "nobody" or not self._arrival.is_server:
+            asked = "is written by the edge itself" if who == "nobody" else "is taken with a server key only"
+            return Rejection("not_allowed", f"event_name {name!r} {asked}; leave it out or use such a key")
+        return None
 
 
-def _key(envelope: dict[str, Any], unit: str) -> str:
-    """The unit; of an identify the anonymous one, whose assignments are what has to move."""
+def _link_key(envelope: dict[str, Any], unit: str) -> str:
+    """Of an identify the anonymous unit, whose assignments are what has to move; else the unit."""
     anonymous_id = envelope.get("anonymous_id")
     return unit if envelope["event_name"] != IDENTIFY or anonymous_id is None else f"{ANONYMOUS_PREFIX}{anonymous_id}"
-
-
-def _too_large(value: bytes, original: Any, arrival: Arrival, rules: Rules) -> Rejection | None:
-    """The sender is held to the size of what it sent, the record to what the worker takes."""
-    size, limit = len(value), min(arrival.event_bytes, rules.record_bytes)
-    if size <= limit or (size <= rules.record_bytes and (size := len(_dumps(original))) <= limit):
-        return None
-    return Rejection("oversized", f"the event has {size} bytes, {limit} are allowed; send large content by reference")
-
-
-def _not_allowed(name: str, arrival: Arrival, rules: Rules) -> Rejection | None:
-    if name in rules.event_types or name == IDENTIFY:
-        return None
-    who = WHO_MAY_WRITE.get(name)
-    if who is None:
-        known = ", ".join(sorted(rules.event_types))
-        return Rejection("unknown_event_type", f"event_name {name!r} is not in the catalogue; the types are {known}")
-    if who == "nobody" or not arrival.is_server:
-        asked = "is written by the edge itself" if who == "nobody" else "is taken with a server key only"
-        return Rejection("not_allowed", f"event_name {name!r} {asked}; leave it out or use such a key")
-    return None
-
-
-def _reject(taken: Taken, index: int, original: Any, rejection: Rejection, arrival: Arrival, rules: Rules) -> None:
-    # What the topic takes (app/contract/topics); only an oversized original can be longer, and keeps its beginning.
-    kept = _dumps(original)[: 2 * rules.record_bytes]
-    taken.records.append(letter(arrival.collector, index, kept, rejection, arrival.received_us))
-    taken.rejected[index] = rejection
-
-
-def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value)

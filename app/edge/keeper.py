@@ -109,7 +109,7 @@ class Keeper:
 
     async def keep(self, records: Sequence[Record]) -> None:
         """Returns when all of them are durable. RefusalError: none of them counts."""
-        size = sum(record.bytes for record in records)
+        size = sum([len(record.value) for record in records])
         if self._stopping:
             raise RefusalError("stopping", "this edge is about to end; send it again")
         if self._pending_bytes + size > PENDING_BYTES_MAX:

@@ -11,11 +11,3 @@ class Record(NamedTuple):
     value: bytes
     event_id: str
     received_us: int
-
-    @property
-    def bytes(self) -> int:
-        """What it takes in memory or on disk, about."""
-        return RECORD_OVERHEAD_BYTES + len(self.value) + len(self.key or b"")
-
-
-RECORD_OVERHEAD_BYTES = 128

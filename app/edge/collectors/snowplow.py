@@ -50,7 +50,7 @@ def _payloads(ask: Ask) -> list[dict[str, Any]]:
 def _sent(payload: dict[str, Any], request: Mapping[str, Any]) -> Sent:
     original = {name: value for name, value in payload.items() if name not in _LEFT_OUT}
     kind = text_of(payload, "e") or ""
-    fields: dict[str, Any] = {**original, "request": request, "contexts": _contexts(payload)}
+    fields: dict[str, Any] = {**original, "request": request, "contexts": _contexts(payload) or None}
     names: tuple[str, ...] = ()
     if kind == "ue":
         event = _inner(_unwrapped(payload, "ue_pr", "ue_px"))

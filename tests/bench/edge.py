@@ -1,0 +1,164 @@
+"""The edge under load: native events in batches of 100, and one event a request, each answered only when Kafka has it.
+
+One edge process, a broker and this client share the machine. The client speaks HTTP/1.1 over kept connections by hand: a client
+library would cost as much as what it measures. What was acknowledged is counted again in the topic.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.chaos.house import house_of
+from app.chaos.worker import environment
+from app.contract.catalogue import DEFAULT_CATALOGUE, WriteKey
+from app.contract.times import format_us
+from app.edge.rules import PUBLIC_PREFIX, hash_of
+from app.settings import Settings
+from app.stream.child import Child, truelift
+from app.stream.ports import kept_ports
+
+KEY = PUBLIC_PREFIX + "bench"
+USERS = 10_000
+WARM_UP_SECONDS = 2.0
+START_SECONDS = 30.0
+
+
+class Case(NamedTuple):
+    name: str
+    events_a_request: int
+    connections: int
+    wanted: int  # events a second
+
+
+CASES = (Case("batches of 100", 100, 8, 15_000), Case("single events", 1, 64, 1_500))
+
+
+class Result(NamedTuple):
+    """latencies of requests. cpu_us: of the edge, for each event; neighbours on the machine do not change it much.
+
+    acknowledged: events answered with 200; found: events in the topic.
+    """
+
+    events_a_second: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+    acknowledged: int
+    found: int
+
+
+async def measure(broker: str, folder: Path, case: Case, seconds: float = 10.0) -> Result:
+    name = f"edge-{case.events_a_request}"
+    port = kept_ports(folder / f"{name}.ports.json", ["edge"], {})["edge"]
+    settings = Settings(
+        broker=broker, data_dir=folder / name, app_id=name, topic_prefix=f"{name}.", partitions=8, edge_port=port
+    )
+    key = WriteKey(name="bench", kind="server", sha256=hash_of(KEY), events_per_second=1_000_000)
+    async with house_of(settings, [], DEFAULT_CATALOGUE.model_copy(update={"write_keys": {"bench": key}})):
+        pass
+    edge = Child("edge", truelift("edge"), environment(settings), folder / f"{name}.log").start()
+    try:
+        await _listening(port, edge)
+        load = _Load(case)
+        await load.run(port, WARM_UP_SECONDS)
+        warm = load.acknowledged
+        load.latencies_ms.clear()
+        began, cpu_seconds = time.perf_counter(), _cpu_seconds(edge.process.pid)
+        await load.run(port, seconds)
+        took, cpu_seconds = time.perf_counter() - began, _cpu_seconds(edge.process.pid) - cpu_seconds
+        found = await _in_topic(settings)
+    finally:
+        await edge.stop()
+    latencies = sorted(load.latencies_ms)
+    return Result(
+        (load.acknowledged - warm) / took,
+        cpu_seconds / (load.acknowledged - warm) * 1e6,
+        latencies[len(latencies) // 2],
+        latencies[len(latencies) * 99 // 100],
+        load.acknowledged,
+        found,
+    )
+
+
+class _Load:
+    """Each connection sends its next request when the last one is answered."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self.acknowledged = 0
+        self.latencies_ms: list[float] = []
+        self._requests = self._made()
+
+    async def run(self, port: int, seconds: float) -> None:
+        deadline = time.perf_counter() + seconds
+        await asyncio.gather(*(self._connection(port, deadline) for _ in range(self._case.connections)))
+
+    async def _connection(self, port: int, deadline: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            while time.perf_counter() < deadline:
+                request = next(self._requests)
+                began = time.perf_counter()
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+                body = await reader.readexactly(length)
+                if not head.startswith(b"HTTP/1.1 200") or orjson.loads(body)["rejected"]:
+                    raise RuntimeError(f"the edge answered {head[:40]!r} {body[:200]!r}")
+                self.latencies_ms.append((time.perf_counter() - began) * 1_000)
+                self.acknowledged += self._case.events_a_request
+        finally:
+            writer.close()
+
+    def _made(self) -> Iterator[bytes]:
+        credentials = b64encode(f"{KEY}:".encode())
+        run = os.urandom(4).hex()
+        ts = format_us(time.time_ns() // 1_000).encode()
+        event = (
+            b'{"event_name":"page_view","event_id":"%s-0000-4000-8000-%012x","user_id":"u-%d","anonymous_id":"a-%d",'
+            b'"session_id":"s-7","ts":"%s","properties":{"title":"Onboarding","position":3},'
+            b'"context":{"route":"/app/onboarding","device":"web","locale":"en-US"}}'
+        )
+        many = self._case.events_a_request
+        for number in itertools.count(step=many):
+            users = (n * 7919 % USERS for n in range(number, number + many))
+            events = b",".join(event % (run.encode(), number + i, user, user, ts) for i, user in enumerate(users))
+            body = events if many == 1 else b"[%s]" % events
+            yield (
+                b"POST /v1/events HTTP/1.1\r\nHost: edge\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (credentials, len(body), body)
+            )
+
+
+async def _listening(port: int, edge: Child) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if not edge.running or time.monotonic() > deadline:
+                raise edge.failed(edge.process.returncode or 0) from None
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _in_topic(settings: Settings) -> int:
+    """No transactions go there and every event id is new: offsets count."""
+    async with AIOKafkaConsumer(**settings.kafka()) as consumer:
+        places = [TopicPartition(settings.topic("events.page_view"), number) for number in range(settings.partitions)]
+        return sum((await consumer.end_offsets(places)).values())
