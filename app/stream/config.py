@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 # Bounds for the worker as a whole, over all its partition groups. Past them fetching pauses until a commit has made room.
 MAX_EPOCH_RECORDS = 16_000
 MAX_EPOCH_BYTES = 16 << 20
-# Fetched but not yet begun, for one partition: twice FETCH_RECORDS.
+# Fetched but not yet begun. For one partition of a topic: twice FETCH_RECORDS. For the worker as a whole: MAX_BACKLOG_BYTES;
+# past that only a topic that has nothing here is fetched, since the others may have to wait for its records (order.py).
 QUEUED_FETCHES = 2
 FETCH_RECORDS = 1000
-PARTITION_FETCH_BYTES = 1 << 20
+MAX_BACKLOG_BYTES = 32 << 20
+# Fetched and not yet decoded, for one partition of a topic; a larger batch comes alone.
+PARTITION_FETCH_BYTES = 256 << 10
 # One answer of one broker, for all partitions together (aiokafka's default is 50 MiB): what a worker that is far behind holds
 # fetched and undecoded.
 FETCH_BYTES = 8 << 20

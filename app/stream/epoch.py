@@ -30,13 +30,14 @@ class Epoch:
         self.overlays: list[Overlay] = [{} for _ in range(tables)]
         self.next_offsets: dict[str, int] = {}
         self.records = 0
-        self.bytes = 0  # of outputs and rows, overwritten ones counted again: an upper bound
+        self.bytes = 0  # of records, outputs and rows, overwritten ones counted again: an upper bound
         self.runs: list[Run] = []  # what was processed, in order: a poison record makes the group do it again
 
     def processed(self, run: Run) -> None:
         records = run.records
         self.next_offsets[run.topic] = records[-1].offset + 1
         self.records += len(records)
+        self.bytes += run.size_bytes
         self.runs.append(run)
 
     def read(self, table: int, key: bytes) -> Any:

@@ -118,6 +118,8 @@ def _groups(worker: Worker) -> Iterator[Family]:
     text = "Records fetched and not begun."
     backlog = {str(number): task.backlog.total() for number, task in tasks.items()}
     yield Family("gauge", "truelift_backlog_records", text, ("partition",), _labelled(backlog))
+    held = {str(number): task.backlog.size_bytes for number, task in tasks.items()}
+    yield Family("gauge", "truelift_backlog_bytes", "What those hold in memory.", ("partition",), _labelled(held))
 
 
 def _lags(worker: Worker, task: PartitionTask) -> Iterator[tuple[str, int]]:

@@ -11,27 +11,44 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+# What a record takes in memory beside its value: the object, its key, its places in lists.
+RECORD_BYTES = 250
+
 
 class Run(NamedTuple):
-    """Consecutive records of one topic, as aiokafka's record objects (offset, timestamp in ms, key, value, headers)."""
+    """Consecutive records of one topic, as aiokafka's record objects (offset, timestamp in ms, key, value, headers).
+
+    size_bytes: what they hold in memory; shared out evenly where a run is divided, so that only sums are exact.
+    """
 
     topic: str
     records: list[Any]
+    size_bytes: int = 0
+
+    def divided(self, count: int) -> tuple["Run", "Run"]:
+        """(the first `count` records, the rest)"""
+        first = self.size_bytes * count // len(self.records)
+        return (
+            Run(self.topic, self.records[:count], first),
+            Run(self.topic, self.records[count:], self.size_bytes - first),
+        )
 
 
 class _Head:
     """The untaken records of a topic."""
 
-    __slots__ = ("index", "records", "topic")
+    __slots__ = ("index", "records", "size_bytes", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.records: list[Any] = []
         self.index = 0
+        self.size_bytes = 0  # of the untaken ones
 
     def add(self, records: Sequence[Any]) -> None:
         self.records = [*self.records[self.index :], *records]
         self.index = 0
+        self.size_bytes += sum([len(record.value or b"") for record in records]) + RECORD_BYTES * len(records)
 
     def take(self, other: tuple[int, str] | None, limit: int) -> Run:
         """The records that come before `other`, at least one and at most `limit`."""
@@ -44,11 +61,13 @@ class _Head:
                 index += 1
             stop = index
         taken = records[start:stop]
+        size_bytes = self.size_bytes * len(taken) // (len(records) - start)
+        self.size_bytes -= size_bytes
         if stop == len(records):
             self.records, self.index = [], 0
         else:
             self.index = stop
-        return Run(self.topic, taken)
+        return Run(self.topic, taken, size_bytes)
 
 
 class Backlog:
@@ -63,6 +82,11 @@ class Backlog:
     def size(self, topic: str) -> int:
         head = self._heads[topic]
         return len(head.records) - head.index
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory."""
+        return sum([head.size_bytes for head in self._heads.values()])
 
     def total(self) -> int:
         """Records of all topics."""

@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED
 
-from app.stream.config import FETCH_BYTES, TOMBSTONE_DAYS
+from app.stream.config import FETCH_BYTES, PARTITION_FETCH_BYTES, TOMBSTONE_DAYS
 from app.stream.consumer import use_raw_records
 from app.stream.metrics import Metrics
 from app.stream.progress import RestoreProgress
@@ -63,6 +63,7 @@ class Restore:
             auto_offset_reset="none",
             fetch_max_wait_ms=FETCH_WAIT_MS,
             fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         )
         await consumer.start()
         use_raw_records(consumer, self._arrived.set)

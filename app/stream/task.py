@@ -114,8 +114,8 @@ class PartitionTask(GroupState):
 
     def end_commit(self) -> None:
         assert self.inflight is not None
-        for topic, records in self.inflight.runs:
-            self.room.metrics.consumed(topic, len(records))
+        for run in self.inflight.runs:
+            self.room.metrics.consumed(run.topic, len(run.records))
         if self.marks:
             for topic, offset in self.inflight.next_offsets.items():
                 self.marks.forget(topic, offset)
@@ -216,7 +216,7 @@ class PartitionTask(GroupState):
                 run = self._next_run(runs, self._slice_records - (self.current.records - before))
                 await self._run_agents(run)
                 if self._cut_off:
-                    runs.appendleft(Run(run.topic, self._cut_off))
+                    runs.appendleft(Run(run.topic, self._cut_off))  # their bytes are counted with the run they were cut from
                     self._cut_off = []
                     break
         except StopIteration:
@@ -236,7 +236,7 @@ class PartitionTask(GroupState):
         return None
 
     async def _run_agents(self, run: Run) -> None:
-        topic, records = run
+        topic, records, _ = run
         self.topic = topic
         poison = self.marks.get(topic, records[0].offset) if self.marks else None
         if poison is not None:
@@ -261,8 +261,9 @@ class PartitionTask(GroupState):
                 size = min(size, max(1, sum(1 for record in records if record.offset < poisoned)))
         if len(records) <= size:
             return run
-        runs.appendleft(Run(run.topic, records[size:]))
-        return Run(run.topic, records[:size])
+        first, rest = run.divided(size)
+        runs.appendleft(rest)
+        return first
 
     def _adapt(self, seconds: float, count: int) -> None:
         if seconds > self._hold_seconds and count > 1:

@@ -22,6 +22,7 @@ from app.stream.assignment import Assignment
 from app.stream.commit import Committer
 from app.stream.config import (
     BATCH_BYTES,
+    MAX_BACKLOG_BYTES,
     QUEUED_FETCHES,
     Hooks,
     TopicSize,
@@ -222,7 +223,8 @@ class Worker:
 
     async def _fetch(self) -> bool:
         """Hand what is there to the groups that have room; whether there was anything."""
-        wanted = [tp for tp in self.consumer.assignment() if self._has_room(tp)]
+        crowded = sum(task.backlog.size_bytes for task in self.tasks.values()) >= MAX_BACKLOG_BYTES
+        wanted = [tp for tp in self.consumer.assignment() if self._has_room(tp, crowded)]
         if not wanted:
             self.metrics.fetch_paused += bool(self.owned_partitions())
             return False
@@ -241,9 +243,11 @@ class Worker:
         await asyncio.sleep(0)
         return True
 
-    def _has_room(self, tp: TopicPartition) -> bool:
+    def _has_room(self, tp: TopicPartition, crowded: bool) -> bool:
         task = self.tasks.get(tp.partition)
-        return task is not None and task.active and task.backlog.size(tp.topic) < self.config.fetch_records * QUEUED_FETCHES
+        if task is None or not task.active:
+            return False
+        return task.backlog.size(tp.topic) < (1 if crowded else self.config.fetch_records * QUEUED_FETCHES)
 
     # -- parts
 

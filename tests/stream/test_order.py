@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.stream.order import Backlog
+from app.stream.order import RECORD_BYTES, Backlog
 
 
 class Record(NamedTuple):
     offset: int
     timestamp: int
+    value: bytes | None = None
 
 
 def caught_up(topic: str) -> bool:
@@ -74,3 +75,21 @@ def test_it_is_the_sort_by_timestamp_and_topic(topics: dict[str, list[int]], lim
         ((timestamp, topic, offset) for topic, stamps in topics.items() for offset, timestamp in enumerate(stamps)),
     )
     assert taken == [(topic, offset) for _, topic, offset in expected]
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=30), st.integers(1, 9), st.integers(1, 9))
+def test_what_records_hold_in_memory_is_counted_from_their_fetch_until_they_are_taken(
+    sizes: list[int], limit: int, piece: int
+) -> None:
+    held = Backlog({"a", "b"})
+    for index, size in enumerate(sizes):
+        held.add("ab"[index % 2], [Record(index, index, bytes(size))])
+    total = sum(sizes) + RECORD_BYTES * len(sizes)
+    taken = 0
+    while held:
+        assert held.size_bytes == total - taken
+        for run in held.take(limit, caught_up):
+            first, rest = run.divided(min(piece, len(run.records)))
+            assert first.size_bytes + rest.size_bytes == run.size_bytes
+            taken += run.size_bytes
+    assert (taken, held.size_bytes) == (total, 0)
