@@ -122,22 +122,31 @@ class Assignment(ConsumerRebalanceListener):
             await self._open(assigned)
 
     async def _open(self, assigned: list[TopicPartition]) -> None:
+        """What this worker had already goes on first: it does not wait for the rows of what is new to it."""
         began = time.monotonic()
-        partitions = sorted({tp.partition for tp in assigned})
-        self._tasks.update(await self._new_tasks([partition for partition in partitions if partition not in self._tasks]))
+        kept = [tp for tp in assigned if tp.partition in self._tasks]
+        new = [tp for tp in assigned if tp.partition not in self._tasks]
         restored = 0
-        if assigned:
-            positions, restored = await self._positions(assigned)
-            for tp, offset in positions.items():
-                self._consumer.seek(tp, offset)
-                self._tasks[tp.partition].positions[tp.topic] = offset
-                self._tasks[tp.partition].offsets_recorded = False
-            for partition in partitions:
-                await self._tasks[partition].start()
-            self._consumer.resume(*(tp for tp in assigned if self._tasks[tp.partition].active))
+        for groups in filter(None, (kept, new)):
+            restored += await self._open_groups(groups)
+        partitions = sorted({tp.partition for tp in assigned})
         self._changed("ready", set(partitions))
         self._on_ready()
         log.info("ready: partition groups %s, %d records restored, %.2f s", partitions, restored, time.monotonic() - began)
+
+    async def _open_groups(self, assigned: list[TopicPartition]) -> int:
+        """The number of records restored."""
+        partitions = sorted({tp.partition for tp in assigned})
+        self._tasks.update(await self._new_tasks([partition for partition in partitions if partition not in self._tasks]))
+        positions, restored = await self._positions(assigned)
+        for tp, offset in positions.items():
+            self._consumer.seek(tp, offset)
+            self._tasks[tp.partition].positions[tp.topic] = offset
+            self._tasks[tp.partition].offsets_recorded = False
+        for partition in partitions:
+            await self._tasks[partition].start()
+        self._consumer.resume(*(tp for tp in assigned if self._tasks[tp.partition].active))
+        return restored
 
     async def _positions(self, assigned: list[TopicPartition]) -> tuple[dict[TopicPartition, int], int]:
         """(where to read on, records restored). The order matters: offsets first, since an unstable one may fence an owner."""

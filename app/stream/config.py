@@ -42,6 +42,8 @@ PARTITION_CACHE_KEYS = 100_000
 TOMBSTONE_DAYS = 7
 
 HEARTBEATS_PER_SESSION = 6
+# When a worker joins or leaves, the others learn it from their next heartbeat, and all stand still until the last one has.
+HEARTBEAT_MAX_SECONDS = 0.5
 NO_POLL_INTERVAL_MS = 86_400_000
 
 
@@ -133,8 +135,6 @@ class Hooks(NamedTuple):
     committed: Callable[[Mapping[tuple[str, int], int], float], None] | None = None
 
 
-class Topology(NamedTuple):
-    """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}.
 class GroupCount(NamedTuple):
     """groups: that the workers share. target: how many partitions a topic may have already, while all are being expanded."""
 
@@ -146,11 +146,13 @@ def _as_topics_have() -> GroupCount | None:
     return None
 
 
+class Topology(NamedTuple):
+    """agents; tables by name, in the order of their index; outputs: {topic: declared partition count or None}.
 
     copartitioned: outputs that are written in the input's own partition, and so need as many as the inputs have.
+    group_count: asked whenever the topics are checked; None: as many as the inputs have, all alike.
     """
 
-    group_count: asked whenever the topics are checked; None: as many as the inputs have, all alike.
     agents: Sequence[AgentSpec]
     tables: Sequence[str]
     outputs: Mapping[str, int | None]

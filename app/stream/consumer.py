@@ -14,6 +14,7 @@ from aiokafka.consumer.fetcher import FetchResult
 from app.stream.config import (
     FETCH_BYTES,
     FETCH_WAIT_MS,
+    HEARTBEAT_MAX_SECONDS,
     HEARTBEATS_PER_SESSION,
     NO_POLL_INTERVAL_MS,
     PARTITION_FETCH_BYTES,
@@ -32,7 +33,7 @@ def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         session_timeout_ms=session_ms,
-        heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+        heartbeat_interval_ms=min(session_ms // HEARTBEATS_PER_SESSION, int(HEARTBEAT_MAX_SECONDS * 1000)),
         rebalance_timeout_ms=int(config.rebalance_timeout_seconds * 1000),
         partition_assignment_strategy=[assignor],
         max_poll_records=config.fetch_records,
@@ -44,6 +45,14 @@ def group_consumer(config: WorkerConfig, assignor: Any) -> AIOKafkaConsumer:
         max_poll_interval_ms=NO_POLL_INTERVAL_MS,
         check_crcs=config.check_crcs,
     )
+
+
+def leave_for_good(consumer: AIOKafkaConsumer) -> None:
+    """From now on its stop also gives up a static member's place, so that nobody waits for its session to end (KIP-1092).
+
+    aiokafka tells the coordinator that it leaves unless it has an instance id.
+    """
+    consumer._coordinator._group_instance_id = None
 
 
 def use_raw_records(consumer: AIOKafkaConsumer, arrived: Callable[[], None]) -> None:

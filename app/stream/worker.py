@@ -30,7 +30,7 @@ from app.stream.config import (
     WorkerConfig,
     transactional_prefix,
 )
-from app.stream.consumer import group_consumer, use_raw_records
+from app.stream.consumer import group_consumer, leave_for_good, use_raw_records
 from app.stream.history import DRAINED, History
 from app.stream.metrics import Metrics
 from app.stream.opening import open_all
@@ -109,8 +109,8 @@ class Worker:
         self.consumer.subscribe(sorted({agent.topic for agent in self.topology.agents}), listener=self.assignment)
         self._fetching = asyncio.create_task(self._guarded_fetch(), name="fetch")
 
-    async def stop(self) -> None:
-        """Drain, commit, leave the group (a static member does not), close."""
+    async def stop(self, *, for_good: bool = False) -> None:
+        """Drain, commit, leave the group, close. A static member keeps its place for its successor, unless it goes for good."""
         if self._fetching is None:
             return
         self._fetching.cancel()
@@ -120,14 +120,14 @@ class Worker:
         for task in self.tasks.values():
             await task.close()
         self.tasks.clear()
+        if for_good:
+            leave_for_good(self.consumer)
         await self.consumer.stop()
         await self.producer.stop()
         self.history.ended(DRAINED)
         if self._lock is not None:
             self._lock.close()
 
-    @property
-    def directory(self) -> Path:
     async def grow(self) -> None:
         """There are more partition groups than before: know their topics, then join the group again to share them.
 
@@ -143,6 +143,8 @@ class Worker:
             self.topology.assignor.groups = self.groups
             self.consumer._coordinator.request_rejoin()
 
+    @property
+    def directory(self) -> Path:
         """This worker's own: two workers on one machine have different instance ids, or different data directories."""
         return self.config.data_dir / "workers" / self.config.app_id / (self.config.group_instance_id or "worker")
 

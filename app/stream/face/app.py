@@ -80,6 +80,7 @@ class App(faust.App):
         self.recover_offsets = recover_offsets
         self.streams: dict[tuple[int, str], Stream] = {}
         self._declared: list[Any] = []
+        self.leaves_for_good = False
         self._engine_room: EngineRoom | None = None
         super().__init__(app_id, **_faust_options(settings) | options)
         add_pages(self)
@@ -207,7 +208,7 @@ class EngineRoom(Service):
 
     async def on_stop(self) -> None:
         if self.worker is not None:
-            await self.worker.stop()
+            await self.worker.stop(for_good=self.app.leaves_for_good)
 
     def _hooks(self) -> Hooks:
         app = self.app

@@ -1,6 +1,8 @@
 """Running an app as a worker process without Faust's command line: signals, uvloop, exit codes.
 
-Owns: SIGTERM and SIGINT (drain, commit, exit 0). Refuses: logging set-up, which is the caller's.
+Owns: SIGTERM and SIGINT (drain, commit, exit 0): what a supervisor sends before it starts the worker again, and what a person
+sends who wants it gone. A static member keeps its place after the first and gives it up at the second.
+Refuses: logging set-up, which is the caller's.
 """
 
 import asyncio
@@ -28,8 +30,8 @@ async def serve(app: App) -> None:
     """The same inside a running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, _leave, app, stop)
     app.finalize()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())
@@ -46,6 +48,11 @@ async def serve(app: App) -> None:
         if app.crashed:
             raise app.crash_reason or RuntimeError("a service of the app crashed")
         await app.stop()
+
+
+def _leave(app: App, stop: asyncio.Event) -> None:
+    app.leaves_for_good = True
+    stop.set()
 
 
 def spare_the_collector() -> None:
