@@ -55,6 +55,7 @@ class Spool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self.close()
             raise OperatorError(
                 f"another edge keeps its spool in {self.folder}", "Stop it, or give this one a TRUELIFT_EDGE_DIR of its own"
             ) from error
