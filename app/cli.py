@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("app.replay.commands", "replay_app"),
     "check": ("app.checker.commands", "check"),
     "stats": ("app.analysis.commands", "stats_app"),
+    "warehouse": ("app.analysis.doors", "warehouse_app"),
+    "sql": ("app.analysis.doors", "sql"),
     "lift": ("app.analysis.lift_commands", "lift"),
     "latency": ("app.latency", "latency"),
     "drill": ("app.drill.commands", "drill_app"),

@@ -1,0 +1,69 @@
+"""`truelift chaos`."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from app.chaos.plan import Plan
+from app.settings import Settings
+
+_DEFAULT = Plan()
+
+
+def chaos(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults happen.")] = _DEFAULT.minutes,
+    workers: Annotated[int, typer.Option(min=2, max=16, help="One more is added and removed meanwhile.")] = _DEFAULT.workers,
+    seed: Annotated[int, typer.Option(help="Of the records and of the order of the faults.")] = _DEFAULT.seed,
+    brokers: Annotated[int, typer.Option(min=1, max=7, help="An odd number; with one, none can be lost.")] = _DEFAULT.brokers,
+    rate: Annotated[int, typer.Option(min=1, help="Signals a second.")] = _DEFAULT.rate,
+    least_rate: Annotated[float, typer.Option(help="Fail below so many signals a second.")] = _DEFAULT.least_rate,
+    least_each: Annotated[int, typer.Option(help="Fail below so many faults of a kind.")] = _DEFAULT.least_each,
+    least_minute: Annotated[float, typer.Option(help="Fail below so many faults a minute.")] = _DEFAULT.least_each_minute,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The report, as JSON.")] = None,
+) -> None:
+    """Kill, freeze, starve and cut everything under load, then prove that nothing was lost, repeated, wrong or rerolled.
+
+    Starts a cluster and workers of its own under the data folder. Exit code 1 when anything is wrong, or when less happened
+    than was to be proved.
+    """
+    plan = Plan(
+        minutes=minutes,
+        workers=workers,
+        seed=seed,
+        brokers=brokers,
+        rate=rate,
+        least_rate=least_rate,
+        least_each=least_each,
+        least_each_minute=least_minute,
+    )
+    run_plan(plan, json)
+
+
+def run_plan(plan: Plan, json: Path | None) -> None:
+    """The drill and its report; typer.Exit(1) when it failed."""
+    # Not at the top of the module: `truelift --help` does not wait for the client libraries.
+    import uvloop
+
+    from app.chaos.report import show
+    from app.chaos.run import drill
+
+    # Clients say at length that brokers are away; here they are meant to be.
+    logging.basicConfig(level=logging.CRITICAL)
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, style="dim", highlight=False, markup=False)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(drill(Settings(), plan, say))
+    show(report, console)
+    if json is not None:
+        found: dict[str, Any] = report.as_json()
+        json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    if report.failures():
+        raise typer.Exit(1)
