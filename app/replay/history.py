@@ -77,8 +77,10 @@ class PartitionHistory:
         self.journal = self.reader(JOURNAL, start.journal)
         self.next_journal = start.journal
 
-    def reader(self, name: str, start: int = 0) -> PartitionReader:
-        return PartitionReader(self._settings.kafka(), self._settings.topic(name), self.partition, start)
+    def reader(self, name: str, start: int = 0, partition: int | None = None) -> PartitionReader:
+        """partition None: this one."""
+        place = self.partition if partition is None else partition
+        return PartitionReader(self._settings.kafka(), self._settings.topic(name), place, start)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.journal)

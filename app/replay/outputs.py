@@ -1,14 +1,14 @@
-"""The topics that steps append to beside the journal (exposures, outcomes, dead letters), compared in order with a replay's.
+"""The topics that steps append to beside the journal (exposures, outcomes, dead letters, links), compared with a replay's.
 
-Owns finding each expected record again after one is missing or extra. Dead letters that no input of this partition explains
-(rejected lines of an ingest) are none of its business.
+Owns finding each expected record again after one is missing or extra, in order. Dead letters that no input explains (rejected
+lines of an ingest), and what other partition groups send to the same one, are none of its business.
 """
 
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from app.contract.topics import DEADLETTER, EXPOSURES, OUTCOMES
+from app.contract.topics import DEADLETTER, EXPOSURES, IDENTITY_LINKS, OUTCOMES
 from app.engine.values import Output
 from app.reading import PartitionReader, StoredRecord
 from app.replay.history import is_input
@@ -31,15 +31,24 @@ class Match(NamedTuple):
 
 
 class OutputTopic:
-    """Forward comparison of one output topic of one partition, from offset `start` on; next_offset: after what was taken."""
+    """Forward comparison of one output topic of one partition, from offset `start` on; next_offset: after what was taken.
 
-    def __init__(self, name: str, reader: PartitionReader, start: int = 0) -> None:
+    sender: of links, the partition whose steps are compared.
+    """
+
+    def __init__(self, name: str, reader: PartitionReader, start: int = 0, sender: int | None = None) -> None:
         self.name = name
+        self._sender = sender
         self.next_offset = start
         self._reader = reader
         self._waited = False
         # Records stand in the order of their steps: what retention took lies before the first that is found.
         self._front_is_gone = reader.begin > start
+
+    @property
+    def place(self) -> str:
+        """As findings name it."""
+        return self.name if self._sender is None else f"{self.name}[{self._reader.partition}]"
 
     async def match(self, expected: Output) -> list[Match]:
         """What stands where `expected` should, and what stands before it and nobody expected."""
@@ -91,17 +100,20 @@ class OutputTopic:
         return actual
 
     def _is_ours(self, stored: StoredRecord) -> bool:
+        if self.name == IDENTITY_LINKS:
+            return bool(_field(stored.value, "from") == self._sender)
         if self.name != DEADLETTER:
             return True
         source = _field(stored.value, "source")
-        if not isinstance(source, dict):
-            return True
-        return is_input(str(source.get("topic"))) and source.get("partition") == self._reader.partition
+        return is_input(str(source.get("topic"))) if isinstance(source, dict) else True
+
+
+_IDS = {EXPOSURES: "exposure_id", OUTCOMES: "outcome_id", DEADLETTER: "source", IDENTITY_LINKS: "link_id"}
 
 
 def _identity(topic: str, raw: bytes) -> Any:
     """What makes a record the one that was meant, whatever else it says."""
-    return _field(raw, {EXPOSURES: "exposure_id", OUTCOMES: "outcome_id", DEADLETTER: "source"}[topic])
+    return _field(raw, _IDS[topic])
 
 
 def _field(raw: bytes, name: str) -> Any:

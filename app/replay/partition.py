@@ -7,7 +7,7 @@ checkpoint's rows. Refuses to call identical what it could not reach, or what an
 from collections.abc import Callable
 
 from app.contract.times import SECOND_US, format_us
-from app.contract.topics import JOURNAL
+from app.contract.topics import IDENTITY_LINKS, JOURNAL
 from app.engine import ENGINE_SEMANTICS
 from app.engine.policies import Policies
 from app.engine.rows import decode, timers_until
@@ -51,6 +51,7 @@ class PartitionCheck:
         self._governance = governance
         self._report = report
         self._outputs: dict[str, OutputTopic] = {}
+        self._history: PartitionHistory | None = None
         self._governance_offset = -1
         self._tick: tuple[InputRecord, bool] | None = None  # the tick at hand, and whether it is compared
         self._lost = False  # a record was out of reach: nothing after it can be verified
@@ -78,7 +79,7 @@ class PartitionCheck:
         return self._position(history)
 
     async def _begin(self, history: PartitionHistory) -> None:
-        start = history.start
+        start, self._history = history.start, history
         for name in OUTPUT_TOPICS:
             offset = start.outputs.get(name, 0)
             self._outputs[name] = OutputTopic(name, await history.open(history.reader(name, offset)), offset)
@@ -157,9 +158,21 @@ class PartitionCheck:
 
     async def _compare_outputs(self, outputs: tuple[Output, ...], selected: bool) -> None:
         for output in outputs:
-            for match in await self._outputs[output.topic].match(output):
+            topic = self._outputs[output.topic] if output.partition is None else await self._elsewhere(output.partition)
+            for match in await topic.match(output):
                 if selected:
-                    self._judge(output.topic, match)
+                    self._judge(topic.place, match)
+
+    async def _elsewhere(self, partition: int) -> OutputTopic:
+        """Links go to other partitions than the input's; each is read once the first one is expected there."""
+        assert self._history is not None, "nothing is compared before the beginning"
+        place = f"{IDENTITY_LINKS}[{partition}]"
+        known = self._outputs.get(place)
+        if known is None:
+            offset = self._history.start.outputs.get(place, 0)
+            reader = await self._history.open(self._history.reader(IDENTITY_LINKS, offset, partition))
+            known = self._outputs[place] = OutputTopic(IDENTITY_LINKS, reader, offset, sender=self._partition)
+        return known
 
     def _judge(self, topic: str, match: Match) -> None:
         self._report.outputs_compared += match.expected is not None

@@ -1,9 +1,9 @@
 """Which journal records a replay is about. State is always built from the partition's beginning; only these are looked at."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiokafka.partitioner import murmur2
-
+from app.contract.partitions import partition_of
 from app.contract.times import format_us, parse_us
 from app.engine.values import InputRecord
 from app.errors import CallerError
@@ -61,21 +61,20 @@ class Selection(NamedTuple):
             self.end.us is not None and journalled.decided_us >= self.end.us
         )
 
-    def partitions_of(self, there: list[int]) -> list[int]:
-        """The journal partitions to read, of those there. CallerError for one that is not there."""
+    def partitions_of(self, there: list[int], counts: Sequence[int] = ()) -> list[int]:
+        """The journal partitions to read, of those there. CallerError for one that is not there.
+
+        counts: partition counts that the installation has had; a user has lived in its partition under each.
+        """
         if self.partition is not None:
             if self.partition not in there:
                 raise CallerError(f"the journal has no partition {self.partition}", f"Give one of 0 to {len(there) - 1}")
             return [self.partition]
-        return [partition_of(self.user, len(there))] if self.user is not None else there
+        user = self.user
+        return there if user is None else sorted({partition_of(user, count) for count in (*counts, len(there))})
 
 
 EVERYTHING = Selection()
-
-
-def partition_of(unit: str, partitions: int) -> int:
-    """Kafka's default partitioner: murmur2 of the key, its sign bit cleared, modulo the partition count."""
-    return int((murmur2(unit.encode()) & 0x7FFFFFFF) % partitions)
 
 
 def read_bound(text: str | None) -> Bound:

@@ -4,7 +4,7 @@ Owns where rows are kept while one partition is replayed. Refuses to touch a wor
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -18,40 +18,56 @@ StateKind = Literal["memory", "disk"]
 
 # Rows that a table on disk may hold back before it writes them in one batch.
 DIRTY_ROWS = 4_096
-# app/engine/rows.py files an event id under the day of its first append: one byte of table, four of day.
+# app/engine/rows.py files an event id under the day of its first append and the unit: one byte of table, four of day, the unit,
+# a separator, sixteen of id. The range of one unit's ids of a day ends with the byte that follows the separator.
 _DAY = slice(1, 5)
+_UNIT = slice(5, -17)
+_SEPARATOR, _PAST_SEPARATOR = b"\x1f", b"\x20"
 
 
 class SeenRows:
-    """The `seen` table in memory, a dict a day: every tick asks for the oldest days only, which must not cost a sort of all."""
+    """The `seen` table in memory, by day and unit: ticks ask for the oldest days, moves for one unit, and neither sorts all."""
 
     def __init__(self) -> None:
-        self._days: dict[bytes, dict[bytes, bytes]] = {}
+        self._days: dict[bytes, dict[bytes, dict[bytes, bytes]]] = {}
 
     def get_bytes(self, key: bytes) -> bytes | None:
-        day = self._days.get(key[_DAY])
-        return None if day is None else day.get(key)
+        return self._days.get(key[_DAY], {}).get(key[_UNIT], {}).get(key)
 
     def put_bytes(self, key: bytes, value: bytes) -> None:
-        self._days.setdefault(key[_DAY], {})[key] = value
+        self._days.setdefault(key[_DAY], {}).setdefault(key[_UNIT], {})[key] = value
 
     def delete_bytes(self, key: bytes) -> None:
-        day = self._days.get(key[_DAY])
-        if day is not None and day.pop(key, None) is not None and not day:
-            del self._days[key[_DAY]]
+        units = self._days.get(key[_DAY], {})
+        rows = units.get(key[_UNIT], {})
+        if rows.pop(key, None) is not None and not rows:
+            del units[key[_UNIT]]
+            if not units:
+                del self._days[key[_DAY]]
 
     def scan(self, lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
         for day in sorted(self._days):
             if day > hi[_DAY] or len(found) >= limit:
                 break
-            if day < hi[_DAY] or len(hi) > _DAY.stop:
-                found += sorted((key, value) for key, value in self._days[day].items() if lo <= key < hi)
-        return found[:limit]
+            if day >= lo[_DAY] and (day < hi[_DAY] or len(hi) > _DAY.stop):
+                found += _of_day(self._days[day], lo, hi, limit - len(found))
+        return found
 
     def all_rows(self) -> Iterator[tuple[bytes, bytes]]:
         for day in sorted(self._days):
-            yield from sorted(self._days[day].items())
+            yield from sorted(row for rows in self._days[day].values() for row in rows.items())
+
+
+def _of_day(units: dict[bytes, dict[bytes, bytes]], lo: bytes, hi: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """At most `limit` rows in key order; of one unit, or of the first one, without a look at the others' rows."""
+    if lo[:-1] == hi[:-1] and (lo[-1:], hi[-1:]) == (_SEPARATOR, _PAST_SEPARATOR):
+        chosen: Iterable[bytes] = [lo[_DAY.stop : -1]]
+    elif limit == 1 and len(lo) <= _DAY.stop:
+        chosen = [min(units, key=lambda unit: unit + _SEPARATOR)]
+    else:
+        chosen = units
+    return sorted(row for unit in chosen for row in units.get(unit, {}).items() if lo <= row[0] < hi)[:limit]
 
 
 class DiskRows:

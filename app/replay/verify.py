@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from app.contract.topics import JOURNAL
 from app.errors import OperatorError
+from app.governance.log import fold_all
 from app.reading import topics_here
 from app.replay.checkpoints.start import Start, starts_of
 from app.replay.governance import GovernanceSteps
@@ -40,7 +41,8 @@ async def choose(settings: Settings, selection: Selection) -> Chosen:
         raise OperatorError(
             f"missing topic {settings.topic(JOURNAL)} at {settings.bootstrap()}", "Create with `truelift topics init`"
         )
-    return Chosen(list(there), selection.partitions_of(there[JOURNAL]))
+    counts = (await fold_all(settings)).state.partitions.counts if selection.user is not None else ()
+    return Chosen(list(there), selection.partitions_of(there[JOURNAL], counts))
 
 
 async def verify(

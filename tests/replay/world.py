@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.contract.catalogue import DEFAULT_CATALOGUE
 from app.contract.ids import uuid_of
+from app.contract.partitions import partition_of
 from app.contract.times import format_us
 from app.contract.topics import GOVERNANCE, JOURNAL, TICKS, TopicSpec, topic_specs
 from app.engine.policies import Policies
@@ -26,7 +27,6 @@ from app.engine.process import process, process_poison
 from app.engine.values import InputRecord, Moment, Output
 from app.governance.drafts import Drafter, activate, approve, catalogue, kill, propose, ramp, register_key
 from app.governance.fold import Fold
-from app.replay.selection import partition_of
 from app.settings import Settings
 from app.stream.admin import ensure_topics
 from tables.memory import MemoryState
