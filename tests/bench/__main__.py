@@ -1,4 +1,8 @@
-"""`python -m tests.bench [engine] [throughput] [latency]`: runs what is named (all by default), prints a table, writes JSON."""
+"""`python -m tests.bench [engine] [throughput] [latency]`: runs what is named (all by default), prints a table, writes JSON.
+
+`python -m tests.bench workers` is for itself, two to three minutes long.
+`python -m tests.bench restore` and `memory` have options of their own (--help) and files of their own under results/.
+"""
 
 import asyncio
 import platform
@@ -12,14 +16,21 @@ from rich.console import Console
 from rich.table import Table
 
 from app.stream.broker import EmbeddedBroker
-from tests.bench import engine, latency, throughput
+from tests.bench import engine, latency, memory, restore, throughput, workers
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("engine", "throughput", "latency")
+ALONE = {"memory": memory.main, "restore": restore.main}
 
 
 def main(parts: list[str]) -> None:
+    if parts[0] in ALONE:
+        ALONE[parts[0]](parts[1:])
+        return
     console = Console()
+    if parts == ["workers"]:
+        _workers(console)
+        return
     found: dict[str, Any] = {"python": platform.python_version()}
     if "engine" in parts:
         found["engine"] = _engine(console)
@@ -31,6 +42,14 @@ def main(parts: list[str]) -> None:
                 found["latency"] = asyncio.run(_latency(console, broker.address, Path(folder)))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "bench.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _workers(console: Console) -> None:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder)) as broker:
+        result = asyncio.run(workers.measure(broker.address, Path(folder)))
+    workers.show(result, console)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "workers.json").write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2))
 
 
 def _engine(console: Console) -> dict[str, float]:

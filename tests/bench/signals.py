@@ -1,10 +1,12 @@
 """The load: full page-view envelopes, keyed and partitioned as producers do."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Self
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -74,3 +76,20 @@ async def send_paced(settings: Settings, rate: int, seconds: float, users: int) 
     finally:
         await producer.stop()
     return sent
+
+
+class Load:
+    """The same without an end: an async context manager that sends while it is open."""
+
+    def __init__(self, settings: Settings, rate: int, users: int) -> None:
+        self._rate = rate
+        self._settings = settings
+        self._users = users
+
+    async def __aenter__(self) -> Self:
+        self._sending = asyncio.create_task(send_paced(self._settings, self._rate, math.inf, self._users))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._sending.cancel()
+        await asyncio.gather(self._sending, return_exceptions=True)
