@@ -14,6 +14,7 @@ HEADERS_MAX = 100
 # A body that nobody reads has no deadline of its own: its connection ends this much after the one of bodies that are read.
 GRACE_SECONDS = 5.0
 _TOO_LARGE = b"431 Request Header Fields Too Large"
+_TOO_LARGE_SAID = b"The head of the request is too large."
 _TIMEOUT = b"408 Request Timeout"
 _ANSWER = (
     b"HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n"
@@ -49,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._expect_within(self.head_seconds)
         super().data_received(data)
         if self._in_head and self._unparsed_bytes > HEAD_BYTES_MAX:
-            self._refuse(_TOO_LARGE, b"The head of the request is too large.")
+            self._refuse(_TOO_LARGE, _TOO_LARGE_SAID)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -57,15 +58,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        self._head_bytes += len(url)
+        self._count_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_BYTES_MAX or len(self.headers) >= HEADERS_MAX:
-            self._refuse(_TOO_LARGE, b"The head of the request is too large.")
-        else:
-            super().on_header(name, value)
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -83,6 +81,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._in_head = True
             self._expect_nothing()
             super().on_message_complete()
+
+    def _count_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
+        if self._head_bytes > HEAD_BYTES_MAX or len(self.headers) >= HEADERS_MAX:
+            self._refuse(_TOO_LARGE, _TOO_LARGE_SAID)
 
     def _expect_within(self, seconds: float) -> None:
         self._expect_nothing()
