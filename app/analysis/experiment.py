@@ -43,6 +43,11 @@ class Version:
     ended_us: int | None = None
 
     @property
+    def compares(self) -> bool:
+        """Whether it has arms to hold against each other."""
+        return len([variant for variant in self.policy.variants if variant.weight > 0]) > 1
+
+    @property
     def is_lifted(self) -> bool:
         """Whether it is one that a lift can be claimed of."""
         return self.activated_us is not None and self.policy.kind == "experiment" and self.policy.mode == "live"
@@ -62,8 +67,10 @@ class Story:
         return [version for version in self.versions.values() if version.activated_us is not None]
 
     @property
-    def runs(self) -> bool:
-        return any(version.state in RUNNING for version in self.versions.values())
+    def newest_lifted(self) -> Version | None:
+        return max(
+            (version for version in self.activated if version.is_lifted), key=lambda version: version.number, default=None
+        )
 
     def take(self, record: Governed) -> None:
         effect = _EFFECTS.get(record.type)
@@ -114,15 +121,14 @@ def experiment(found: Mapping[str, Story], key: str) -> Experiment:
         near = difflib.get_close_matches(key, found, n=1)
         known = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(found)) or 'none; sync first'}"
         raise CallerError(f"the warehouse knows no policy {key!r}", known)
-    lifted = [version for version in story.activated if version.is_lifted]
-    if not lifted:
+    newest = story.newest_lifted
+    if newest is None:
         kinds = ", ".join(sorted({f"{v.policy.kind}, {v.policy.mode}" for v in story.activated})) or "never activated"
         raise CallerError(
             f"no version of {key} is a live experiment ({kinds}), so no lift can be claimed of it",
             "Only what was compared at random can be: run it as an experiment with a control",
         )
-    newest = lifted[-1]
-    if len([variant for variant in newest.policy.variants if variant.weight > 0]) < 2:
+    if not newest.compares:
         raise CallerError(f"{key} has a single arm", "There is nothing to compare it with: give it a control")
     alike = list(_alike(story, newest))
     first = alike[-1]
@@ -133,9 +139,9 @@ def experiment(found: Mapping[str, Story], key: str) -> Experiment:
         newest.number,
         {v.number: {variant.key: variant.weight for variant in v.policy.variants} for v in alike},
         min(v.activated_us for v in alike if v.is_lifted and v.activated_us is not None),
-        None if story.runs else newest.ended_us,
+        None if newest.state in RUNNING else newest.ended_us,
         story.guardian_said,
-        tuple(v.number for v in lifted if v.number < first.number),
+        tuple(v.number for v in story.activated if v.is_lifted and v.number < first.number),
     )
 
 

@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from app.analysis.boundaries import CLOSEST_LOOKS
 from app.analysis.experiment import Experiment
 from app.analysis.looks import Look, LookPlan, StopRules, look_plan
+from app.contract.policy import Policy
 from app.contract.times import SECOND_US, format_us, micros
 
 # Of an experiment that has ended without a plan: it is looked at once, which needs no boundary.
@@ -46,18 +47,12 @@ class Occasion(NamedTuple):
 def occasion(found: Experiment, now_us: int, synced_us: int | None) -> Occasion:
     """synced_us: up to when the warehouse holds all records."""
     known_us = min(now_us, synced_us if synced_us is not None else 0)
-    rules = found.policy.stop_rules
+    rules = stop_rules(found.policy)
     if rules is None:
         if found.ended_us is None:
             return Occasion(known_us, None, "the policy has no stop_rules, so it is looked at once, when it has ended")
         return _complete(Occasion(found.ended_us, None, None), known_us)
-    hour, minute = rules.looks_utc.removeprefix("daily ").split(":")
-    plan = look_plan(
-        StopRules(
-            rules.min_days, rules.horizon_days, rules.min_exposed_per_arm, (int(hour), int(minute)), rules.boundary, rules.alpha
-        ),
-        moment(found.started_us),
-    )
+    plan = look_plan(rules, moment(found.started_us))
     least = rules.min_exposed_per_arm
     first, last = micros(plan.planned[0]), micros(plan.planned[-1])
     if found.ended_us is not None and found.ended_us < first:
@@ -91,6 +86,16 @@ def level_at(found: Occasion, people_by: Callable[[Sequence[datetime]], list[lis
     if not looks:
         return 0.0
     return float(2 * ndtr(-found.plan.limits(looks)[-1]))
+
+
+def stop_rules(policy: Policy) -> StopRules | None:
+    """The policy's, as the plan of looks takes them."""
+    rules = policy.stop_rules
+    if rules is None:
+        return None
+    hour, minute = rules.looks_utc.removeprefix("daily ").split(":")
+    at = int(hour), int(minute)
+    return StopRules(rules.min_days, rules.horizon_days, rules.min_exposed_per_arm, at, rules.boundary, rules.alpha)
 
 
 def moment(us: int) -> datetime:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import orjson
 import typer
@@ -24,6 +24,17 @@ from app.warehouse.sync import Sync, Synced
 warehouse_app = typer.Typer(no_args_is_help=True, help="Every fact of the topics as rows of Iceberg tables.")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+class TableStatus(NamedTuple):
+    """synced: everything recorded before it is in the table. offsets: topic -> partition -> the next one."""
+
+    table: str
+    rows: int
+    files: int
+    snapshots: int
+    synced: str | None
+    offsets: dict[str, dict[str, int]]
 
 
 @warehouse_app.command("sync")
@@ -53,19 +64,13 @@ def status_command(json: Json = False) -> None:
     with Store.open(settings) as store:
         found = [_status(store, table.name) for table in TABLES]
     if json:
-        typer.echo(orjson.dumps({"schema": "truelift.warehouse_status/1", "tables": found}).decode())
+        tables = [entry._asdict() for entry in found]
+        typer.echo(orjson.dumps({"schema": "truelift.warehouse_status/1", "tables": tables}).decode())
         return
-    shown = Table("table", "rows", "files", "snapshots", "complete until (UTC)", "offsets")
+    shown = Table("table", "rows", "files", "snapshots", "complete until (UTC)")
     for entry in found:
-        offsets = " ".join(f"{topic}:{sum(at.values()):,}" for topic, at in entry["offsets"].items())
-        shown.add_row(
-            entry["table"],
-            f"{entry['rows']:,}",
-            f"{entry['files']:,}",
-            f"{entry['snapshots']:,}",
-            entry["synced"] or "",
-            offsets,
-        )
+        figures = (f"{count:,}" for count in (entry.rows, entry.files, entry.snapshots))
+        shown.add_row(entry.table, *figures, (entry.synced or "")[:19].replace("T", " "))
     Console().print(shown)
 
 
@@ -77,18 +82,18 @@ def sql_command(
     typer.echo(script(dialect))
 
 
-def _status(store: Store, name: str) -> dict[str, object]:
+def _status(store: Store, name: str) -> TableStatus:
     table, progress = store.load(name), store.progress(name)
     snapshot = table.current_snapshot()
     summary = {} if snapshot is None or snapshot.summary is None else snapshot.summary.additional_properties
-    return {
-        "table": name,
-        "rows": int(summary.get("total-records", 0)),
-        "files": int(summary.get("total-data-files", 0)),
-        "snapshots": len(table.metadata.snapshots),
-        "synced": None if progress.synced_us is None else format_us(progress.synced_us),
-        "offsets": {topic: {str(p): offset for p, offset in at.items()} for topic, at in progress.offsets.items()},
-    }
+    return TableStatus(
+        name,
+        int(summary.get("total-records", 0)),
+        int(summary.get("total-data-files", 0)),
+        len(table.metadata.snapshots),
+        None if progress.synced_us is None else format_us(progress.synced_us),
+        {topic: {str(p): offset for p, offset in at.items()} for topic, at in progress.offsets.items()},
+    )
 
 
 async def _run(sync: Sync, follow: bool, commit_seconds: float, accept_loss: bool) -> Synced:

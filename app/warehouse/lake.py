@@ -71,6 +71,7 @@ class Lake:
     def seal(self) -> None:
         """From here on no file is read but the tables', and no setting changes."""
         self.connection.execute("SET allowed_paths = $paths", {"paths": self._paths})
+        self.connection.execute("SET allowed_directories = $folders", {"folders": [str(self._folder)]})
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute("SET lock_configuration = true")
 
@@ -107,7 +108,7 @@ class Lake:
         elif all(location.startswith("file:") for location in locations):
             paths = [str(local_path(location)) for location in locations]
             self._paths += paths
-            listed = ", ".join(_quoted(path) for path in paths)
+            listed = ", ".join(quoted(path) for path in paths)
             self.connection.execute(f"{view} read_parquet([{listed}], schema = {_field_map(table)})")
         else:
             self._register_remote(table, name, locations)
@@ -141,7 +142,7 @@ def sql_text(name: str) -> str:
 
 def _field_map(table: IcebergTable) -> str:
     entries = ", ".join(
-        f"{field.field_id}: {{name: {_quoted(field.name)}, type: {_quoted(_duck_type(field.field_type))}, default_value: NULL}}"
+        f"{field.field_id}: {{name: {quoted(field.name)}, type: {quoted(_duck_type(field.field_type))}, default_value: NULL}}"
         for field in table.schema().fields
     )
     return f"MAP {{{entries}}}"
@@ -153,5 +154,5 @@ def _duck_type(kind: IcebergType) -> str:
     return DUCK[kind]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""One warehouse for the tests of a session, a policy and people of its own for each; and lifts with a rule taken out of the SQL."""
+"""One warehouse for a session's tests, a policy and people of its own for each; and lifts with a rule taken out of the SQL."""
 
 import itertools
 from collections.abc import Callable

@@ -104,7 +104,8 @@ class World:
         event = fields.pop("event_id", None) or self._id()
         values: Values = {
             "unit": unit, "outcome_id": outcome_id(event, unit), "event_id": event, "event_name": "signup", "ts": day(at),
-            "properties": properties, "policy": self.key, "outcome": "primary", "assignment_id": assignment_id(unit, self.key, version),
+            "properties": properties, "policy": self.key, "outcome": "primary",
+            "assignment_id": assignment_id(unit, self.key, version),
             "rule_version": version, "phase": LIVE_PHASE, "holdout": False, "exposed": True, "within_window": True,
         }  # fmt: skip
         return self._row("outcomes", at, values | fields)
@@ -125,7 +126,8 @@ class World:
         self.decide(unit, arm, at, **fields)
         if shown and arm != "held out":
             self.expose(unit, arm, at + 0.001, **fields)
-        return self.outcome(unit, at + 0.04, **fields) if converts else self
+        arms = {"holdout": True} if arm == "held out" else {"variant": arm}
+        return self.outcome(unit, at + 0.04, **arms, **fields) if converts else self
 
     def arm(self, name: str, people: int, converting: int, at: float = 1, prefix: str = "u", **fields: Any) -> Self:
         for number in range(people):

@@ -1,5 +1,4 @@
 -- The assignments, as the journal says: one row for each, from the first decision that carries it.
-CREATE OR REPLACE TEMP VIEW assignments AS
 SELECT
   assignment_id,
   policy,
@@ -15,4 +14,4 @@ SELECT
   appended_ts AS assigned_ts
 FROM decisions
 WHERE assignment_id IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY assignment_id ORDER BY appended_ts, kafka_partition, kafka_offset, row_index) = 1;
+QUALIFY row_number() OVER (PARTITION BY assignment_id ORDER BY appended_ts, kafka_partition, kafka_offset, row_index) = 1
