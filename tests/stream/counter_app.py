@@ -22,7 +22,7 @@ OVERSIZE_BYTES = MAX_REQUEST_BYTES + 1
 
 class Counter:
     """options: broker, data_dir, app_id, first, second, out, ready; optional: faults, settings, web_port, poison, recovered,
-    concurrency, out_partitions, ticking."""
+    concurrency, out_partitions, ticking, hold."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
@@ -36,8 +36,10 @@ class Counter:
                 **options.get("settings", {}),
             ),
             on_poison=self.on_poison if options.get("poison") else None,
+            before_assigned=self.before_assigned,
             recover_offsets=self.recover_offsets,
         )
+        self.opened: set[int] = set()
         self.out = app.topic(options["out"], partitions=options.get("out_partitions"))
         self.counts = app.Table("counts", default=int)
         self.misbehaviours: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
@@ -64,6 +66,13 @@ class Counter:
 
     async def recover_offsets(self, partition: int) -> dict[str, int]:
         return dict(self.options.get("recovered", {}).get(str(partition), {}))
+
+    async def before_assigned(self, partitions: set[int]) -> None:
+        """hold: until that file is there, what is new to a worker that has something already is not opened."""
+        if self.opened and not partitions <= self.opened and "hold" in self.options:
+            while not Path(self.options["hold"]).exists():  # noqa: ASYNC110 -- another process makes the file
+                await asyncio.sleep(0.01)
+        self.opened |= partitions
 
     # -- misbehaviours
 
