@@ -14,6 +14,9 @@ from scipy.special import ndtr, stdtr, stdtrit
 from app.analysis.cells import LEAST_PEOPLE, Arm, Cell, Stratum
 from app.analysis.proportions import Interval, upper_quantile, variance
 
+# Beyond these a float has no room for squares and powers, and a relative figure says nothing.
+SMALLEST_MEAN = 1e-100
+LARGEST_LOG = 700.0
 MetricKind = Literal["binary", "count", "continuous", "ratio"]
 
 
@@ -60,7 +63,7 @@ def effect(control: Arm, treatment: Arm, kind: MetricKind, level: float) -> Effe
     difference, spread = b.mean - a.mean, a.variance + b.variance
     degrees = None if kind == "binary" else _degrees(a.parts + b.parts)
     statistic = _pooled_z(ours, theirs, shares, difference) if kind == "binary" else _score(difference, spread)
-    quantile = upper_quantile(level / 2) if degrees is None else -float(stdtrit(degrees, level / 2))
+    quantile = _quantile(degrees, level)
     people = sum(cell.people for cell in ours), sum(cell.people for cell in theirs)
     everybody = sum(cell.people for arm in (control, treatment) for cell in arm.values())
     error = math.sqrt(spread)
@@ -69,8 +72,8 @@ def effect(control: Arm, treatment: Arm, kind: MetricKind, level: float) -> Effe
         (a.mean, b.mean),
         difference,
         (difference - quantile * error, difference + quantile * error) if error else None,
-        difference / a.mean if a.mean > 0 else None,
-        _log_ratio(a, b, quantile),
+        difference / a.mean if a.mean > SMALLEST_MEAN else None,
+        _log_ratio(a, b, kind, level),
         statistic,
         degrees,
         float(2 * ndtr(-abs(statistic)) if degrees is None else 2 * stdtr(degrees, -abs(statistic))),
@@ -141,11 +144,16 @@ def _degrees(parts: Sequence[tuple[float, int]]) -> float:
     return total * total / below if below > 0 else float(sum(people - 1 for _, people in parts))
 
 
-def _log_ratio(a: _Side, b: _Side, quantile: float) -> Interval | None:
+def _quantile(degrees: float | None, level: float) -> float:
+    return upper_quantile(level / 2) if degrees is None else -float(stdtrit(degrees, level / 2))
+
+
+def _log_ratio(a: _Side, b: _Side, kind: MetricKind, level: float) -> Interval | None:
     """The logarithm of the ratio is near normal with variance V_a / a^2 + V_b / b^2 (delta method); see proportions.py."""
-    if not (a.mean > 0 and b.mean > 0 and a.variance + b.variance > 0):
+    if not (min(a.mean, b.mean) > SMALLEST_MEAN and a.variance + b.variance > 0):
         return None
-    error = quantile * math.sqrt(a.variance / a.mean**2 + b.variance / b.mean**2)
+    parts = [(part / side.mean**2, people) for side in (a, b) for part, people in side.parts]
+    degrees = None if kind == "binary" else _degrees(parts)
+    error = _quantile(degrees, level) * math.sqrt(math.fsum(part for part, _ in parts))
     log_ratio = math.log(b.mean / a.mean)
-    # Beyond this a float has no room, and the interval says nothing.
-    return (math.exp(log_ratio - error) - 1, math.exp(log_ratio + error) - 1) if error < 700 else None
+    return (math.exp(log_ratio - error) - 1, math.exp(log_ratio + error) - 1) if error < LARGEST_LOG else None
