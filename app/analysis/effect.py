@@ -15,7 +15,7 @@ from app.analysis.cells import LEAST_PEOPLE, Arm, Cell, Stratum
 from app.analysis.proportions import Interval, upper_quantile, variance
 
 # Beyond these a float has no room for squares and powers, and a relative figure says nothing.
-SMALLEST_MEAN = 1e-100
+SMALLEST_MEAN = 1e-30
 LARGEST_LOG = 700.0
 MetricKind = Literal["binary", "count", "continuous", "ratio"]
 
@@ -103,7 +103,7 @@ def _ratio_side(cells: Sequence[Cell], shares: Sequence[float]) -> _Side | None:
     Deng, Knoblich and Lu, KDD 2018.
     """
     bottom = math.fsum(share * cell.mean_y for share, cell in zip(shares, cells, strict=True))
-    if not bottom > 0:
+    if not bottom > SMALLEST_MEAN:
         return None
     ratio = math.fsum(share * cell.mean_x for share, cell in zip(shares, cells, strict=True)) / bottom
     linear = [

@@ -156,7 +156,7 @@ class Join:
         return Measured(entries, self._lacking() if kind in ("continuous", "ratio") else 0)
 
     def _lacking(self) -> int:
-        (count,) = self._lake.one("SELECT count(*) FROM outcome WHERE value IS NULL OR NOT abs(value) <= 1e300")
+        (count,) = self._lake.one("SELECT count(*) FROM outcome WHERE value IS NULL OR NOT abs(value) <= 1e15")
         return int(count)
 
 

@@ -8,7 +8,7 @@ WITH counted AS (
     p.population,
     p.person_id,
     count(*) AS events,
-    sum(CASE WHEN abs(o.value) <= 1e300 THEN o.value END) AS total
+    sum(CASE WHEN abs(o.value) <= 1e15 THEN o.value END) AS total
   FROM population AS p
   JOIN outcome AS o
     ON o.person_id = p.person_id

@@ -1,7 +1,7 @@
 -- The metric of the table `outcome` for treated and held-out people, by the day (UTC) of their trigger. Only people assigned at
 -- their entry: see triggers.sql.
 WITH counted AS (
-  SELECT p.person_id, count(*) AS events, sum(CASE WHEN abs(o.value) <= 1e300 THEN o.value END) AS total
+  SELECT p.person_id, count(*) AS events, sum(CASE WHEN abs(o.value) <= 1e15 THEN o.value END) AS total
   FROM population AS p
   JOIN outcome AS o ON o.person_id = p.person_id AND o.at_us > p.since_us AND o.at_us - p.since_us <= $window_us
   WHERE p.population = 'assigned' AND p.at_entry
