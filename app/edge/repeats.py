@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaTimeoutError
 from app.contract.envelope import Signal, parse_signal
 from app.edge.record import Record
 from app.settings import Settings
+from app.stream.admin import admin_client, partition_counts
 
 SLACK_US = 600_000_000
 RECORDS_AT_ONCE = 5_000
@@ -51,16 +52,12 @@ class Late:
 
 async def copies_in_log(settings: Settings, late: Late, window_us: int) -> dict[bytes, int]:
     """The identities that are there, with the offset of the first copy. Raises what aiokafka raises."""
+    async with admin_client(settings) as admin:  # a topic that is not there holds no copy
+        counts = await partition_counts(admin, map(settings.topic, late.topics))
+    partitions = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
+    if not partitions:
+        return {}
     async with AIOKafkaConsumer(**settings.kafka(), isolation_level="read_committed", enable_auto_commit=False) as consumer:
-        here = await consumer.topics()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in sorted(map(settings.topic, late.topics))
-            if topic in here
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        if not partitions:
-            return {}
         first_ms = max(0, (late.first_received_us - window_us - SLACK_US) // 1_000)
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, first_ms))
         begins = {partition: place.offset for partition, place in found.items() if place is not None}
