@@ -35,6 +35,11 @@ class Selection(NamedTuple):
     partition: int | None = None
     user: str | None = None
 
+    @property
+    def entry(self) -> Bound:
+        """What a replay has to begin before, if it is to meet anything that is selected."""
+        return self.end if self.start == OPEN else self.start
+
     def includes(self, journalled: Journalled) -> bool:
         return (
             (self.user is None or journalled.unit == self.user) and self.has_begun(journalled) and not self.is_past(journalled)

@@ -59,7 +59,7 @@ async def verify(
     """
     report, started = VerifyReport(), time.monotonic()
     chosen = await choose(settings, selection)
-    starts = await starts_of(settings, chosen.topics, chosen.partitions, selection.start, checkpoint)
+    starts = await starts_of(settings, chosen.topics, chosen.partitions, selection.entry, checkpoint)
     if jobs > 1 and len(chosen.partitions) > 1:
         await _verify_in_processes(settings, selection, state, progress, jobs, chosen, starts, report)
     else:

@@ -290,6 +290,9 @@ async def test_the_checkpoint_that_fits_the_range_is_chosen(published: Publish, 
         report = await verify(settings, Selection(start=start))
         assert report.all_identical, report.shown
         assert {begun.checkpoint for begun in report.from_checkpoints} == {path.name}
+    soon = await verify(settings, Selection(end=Bound(offset=190)))
+    assert soon.all_identical
+    assert {begun.checkpoint for begun in soon.from_checkpoints} == {early.path.name}
     soon = await verify(settings, Selection(start=Bound(offset=92)))
     assert {begun.checkpoint for begun in soon.from_checkpoints} == {early.path.name}
 

@@ -51,7 +51,7 @@ class Start(NamedTuple):
 async def starts_of(
     settings: Settings, topics: Iterable[str], partitions: Sequence[int], first: Bound = OPEN, wanted: str | None = None
 ) -> dict[int, Start]:
-    """A start for each of `partitions`. first: the first record that is asked for.
+    """A start for each of `partitions`. first: what must not lie before it.
 
     wanted: LATEST, a file's path, or NONE for the beginning, whatever is left of it. None: the beginning where it is there,
     else the newest checkpoint that is not past `first`, else the oldest.
