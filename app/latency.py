@@ -98,7 +98,7 @@ class Latencies:
         span = DECIDED
         if arrived_us is not None:
             span, elapsed_ms = VISIBLE, elapsed_ms + (arrived_us - parse_us(latency["decided_ts"])) / MILLISECOND_US
-        topic = body["input"]["topic"]
+        topic = body.get("origin", body["input"])["topic"]  # a record that was sent on keeps its own
         event = event_name_of(topic)
         if topic.startswith(EVENT_PREFIX):
             self._add(span, "event", event, elapsed_ms, budget_ms)

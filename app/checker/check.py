@@ -1,12 +1,13 @@
 """check: the whole installation, partition by partition. Reads topics, and the stores on the workers' disks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.checker.arrivals import read_link
 from app.checker.changelog import TABLES
 from app.checker.disks import Disk, disks_in
 from app.checker.governance import Governed, Stored
@@ -15,8 +16,9 @@ from app.checker.report import CheckReport
 from app.checker.rows import RowsCheck, changelog_topic
 from app.checker.streams import InputStream, OutputStream
 from app.checker.tally import Tally
+from app.checker.travels import Travels
 from app.errors import OperatorError
-from app.reading import PartitionReader, topics_here
+from app.reading import PartitionReader, StoredRecord, topics_here
 from app.settings import Settings
 
 GOVERNANCE, LINKS, EVENTS = "governance", "identity_links", "events."
@@ -37,11 +39,13 @@ async def check(settings: Settings, *, live: bool = False, data_dirs: Sequence[P
     has_rows = not live and await _has_changelogs(settings, tally)
     disks = _disks(data_dirs or [settings.data_dir], settings.app_id, tally) if has_rows else []
     window_us = governed.dedup_window_seconds * 1_000_000
+    travels = Travels(governed.counts, tally)
     for partition in topics[JOURNAL]:
-        found = PartitionCheck(partition, governed, tally, live=live)
-        await _check_partition(settings, partition, sorted(topics), found)
+        found = PartitionCheck(partition, governed, tally, travels, live=live)
+        await _check_partition(settings, partition, topics, found, travels)
         if has_rows:
             await RowsCheck(settings, partition, tally).run(found.followed, found.timers, window_us, disks)
+    travels.finish(live=live)
     return tally.report()
 
 
@@ -65,7 +69,9 @@ def _disks(data_dirs: Sequence[Path], app_id: str, tally: Tally) -> list[Disk]:
     return [disk for disk in found if not disk.in_use]
 
 
-async def _check_partition(settings: Settings, partition: int, topics: list[str], check: PartitionCheck) -> None:
+async def _check_partition(
+    settings: Settings, partition: int, topics: Mapping[str, Sequence[int]], check: PartitionCheck, travels: Travels
+) -> None:
     async with AsyncExitStack() as stack:
 
         async def reader(name: str) -> PartitionReader:
@@ -73,18 +79,24 @@ async def _check_partition(settings: Settings, partition: int, topics: list[str]
 
         # The journal first: whatever it names is then in the other topics up to their ends.
         journal = await reader(JOURNAL)
+
+        def linked(stored: StoredRecord) -> None:
+            link = read_link(stored)
+            if link:
+                travels.linked(link["link_id"], partition)
+
+        # A topic that is being expanded has the partition later than another.
+        here = sorted(name for name, partitions in topics.items() if partition in partitions)
         inputs = {
-            name: InputStream(name, await reader(name), is_tick=name == TICKS)
-            for name in topics
+            name: InputStream(name, await reader(name), is_tick=name == TICKS, each=linked if name == LINKS else None)
+            for name in here
             if name.startswith(EVENTS) or name in (LINKS, TICKS)
         }
 
         def source(body: dict[str, Any]) -> str | None:
-            """Rejected lines of an ingest have no input of this partition."""
+            """Rejected lines of an ingest have no input. One that was sent on is rejected in another partition than its own."""
             named = body["source"]
-            return (
-                f"{named['topic']}@{named['offset']}" if named["topic"] in inputs and named["partition"] == partition else None
-            )
+            return f"{named['topic']}[{named['partition']}]@{named['offset']}" if named["topic"] in inputs else None
 
         outputs: dict[Output, OutputStream] = {
             "exposure": OutputStream("exposures", await reader("exposures"), lambda body: str(body["exposure_id"])),

@@ -2,18 +2,21 @@
 exposed when an exposure was, the timers that wait, the ids that came.
 
 Memory: a small entry for each unit and policy, a number for each record, and the ids of the last window; one partition's.
-Refuses units whose rows come from elsewhere (forwarded, linked, moved): their state digest alone is held against them.
+Refuses units whose rows come from elsewhere (linked): their state digest alone is held against them.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from app.checker import ids
+from app.checker.arrivals import Rows
 from app.checker.times import DAY_US, microseconds
 
 # Statuses of units whose rows were not all made by this partition's journal.
-FOREIGN = frozenset({"forwarded", "linked", "moved_in", "moved_out"})
+FOREIGN = frozenset({"linked"})
 # Ids stay a day past their window; what is older may be gone.
 KEPT_US = 2 * DAY_US
 
@@ -53,7 +56,24 @@ class Followed:
         self.units: dict[str, Unit] = {}
         self.seen: dict[bytes, int] = {}
         self.latest_us = 0
+        self.left: set[bytes] = set()  # units that went to another partition; ids that no longer counted may have stayed
         self._order: deque[tuple[int, bytes]] = deque()
+
+    def leave(self, name: str) -> list[str]:
+        """The unit moves away with all its rows; the timers that it waits for."""
+        unit = self.units.setdefault(name, Unit())
+        timers = list(unit.pending.values())
+        unit.given, unit.pending = {}, {}
+        self.left.add(name.encode())
+        return timers
+
+    def arrive(self, name: str, rows: Rows) -> None:
+        unit = self.units.setdefault(name, Unit())
+        row = orjson.loads(rows.assignments) if rows.assignments else {}
+        unit.given = {policy: Given.of(entry) for policy, entry in row.get("assignments", {}).items()}
+        unit.pending = {policy: pending["timer_id"] for policy, pending in row.get("pending", {}).items()}
+        for key, appended_us in rows.seen.items():
+            self._file(key, appended_us)
 
     def take(self, body: Mapping[str, Any]) -> None:
         if body["unit"] is None:
@@ -99,7 +119,9 @@ class Followed:
 
     def _note_seen(self, body: Mapping[str, Any]) -> None:
         appended_us = microseconds(body["latency"]["appended_ts"])
-        key = ids.seen_key(appended_us // DAY_US, body["unit"], body["input"]["event_id"])
+        self._file(ids.seen_key(appended_us // DAY_US, body["unit"], body["input"]["event_id"]), appended_us)
+
+    def _file(self, key: bytes, appended_us: int) -> None:
         self.latest_us = max(self.latest_us, appended_us)
         self.seen[key] = appended_us
         self._order.append((appended_us, key))

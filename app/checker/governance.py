@@ -49,6 +49,7 @@ class Governed:
         self._reassigning: set[tuple[str, int]] = set()
         self._switches: dict[str, tuple[list[int], list[bool]]] = {}
         self.dedup_window_seconds = DEDUP_WINDOW_SECONDS
+        self.counts: tuple[int, ...] = ()  # of partitions, oldest first, when they ever changed
         self._max_stale_seconds = MAX_STALE_SECONDS
         self._appended: tuple[list[int], list[int]] = ([], [])  # times in ms, and the newest offset at each
         bodies: dict[tuple[str, int], dict[str, Any]] = {}
@@ -85,6 +86,8 @@ class Governed:
             self.dedup_window_seconds = min(self.dedup_window_seconds, window)
             stale = body["body"].get("bounds", {}).get("governance_max_stale_seconds", MAX_STALE_SECONDS)
             self._max_stale_seconds = max(self._max_stale_seconds, stale)
+        elif body["type"] == "topology" and body["body"].get("phase") == "moving":
+            self.counts = (*(self.counts or (body["body"]["previous"],)), body["body"]["partitions"])
         elif body["type"] == "proposed":
             bodies[policy, version] = body["body"]
         elif body["type"] == "rolled_back":

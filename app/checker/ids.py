@@ -30,6 +30,10 @@ def timer_id(decision: str, ordinal: int) -> str:
     return _id(decision, "timer", ordinal)
 
 
+def link_id(topic: str, partition: int, offset: int, unit: str, ordinal: int) -> str:
+    return _id(topic, partition, offset, unit, "link", ordinal)
+
+
 def seen_key(day: int, unit: str, event_id: str) -> bytes:
     """Of the row that files an id: the day of its append, the unit, the id."""
     return b"s" + day.to_bytes(4) + unit.encode() + b"\x1f" + UUID(event_id).bytes
@@ -38,6 +42,11 @@ def seen_key(day: int, unit: str, event_id: str) -> bytes:
 def day_of(key: bytes) -> int:
     """The day of such a key."""
     return int.from_bytes(key[1:5])
+
+
+def unit_of(key: bytes) -> bytes:
+    """The unit of such a key."""
+    return key[5:-17]
 
 
 def timer_of(key: bytes) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import orjson
 
 from app.checker import ids
+from app.checker.arrivals import Arrivals, brought, read_link
 from app.checker.followed import Followed
 from app.checker.governance import Governed
 from app.checker.report import Kind
@@ -12,10 +13,12 @@ from app.checker.streams import InputStream, OutputStream
 from app.checker.tally import Tally
 from app.checker.timers import Timers
 from app.checker.times import microseconds
+from app.checker.travels import ON_THEIR_WAY, Travels
 from app.checker.units import Units
 from app.reading import PartitionReader, StoredRecord
 
 JOURNAL, TICKS, ACKNOWLEDGEMENTS = "decisions", "ticks", "events.experiment_exposure"
+LINKS = "identity_links"
 
 Output = Literal["exposure", "outcome", "deadletter"]
 _KINDS: dict[Output, tuple[Kind, Kind, Kind]] = {
@@ -31,12 +34,14 @@ class PartitionCheck:
     followed, timers: what the partition's rows must say, when it has run.
     """
 
-    def __init__(self, partition: int, governed: Governed, tally: Tally, *, live: bool) -> None:
+    def __init__(self, partition: int, governed: Governed, tally: Tally, travels: Travels, *, live: bool) -> None:
         self._partition = partition
         self._governed = governed
         self._tally = tally
         self._live = live
-        self._units = Units(governed, tally)
+        self._travels = travels
+        self._units = Units(partition, governed, tally, travels)
+        self._arrivals = Arrivals()
         self.timers = Timers()
         self.followed = Followed(complete=True)
         self._named: dict[Output, dict[str, int]] = {"exposure": {}, "outcome": {}, "deadletter": {}}
@@ -59,11 +64,18 @@ class PartitionCheck:
         topic, status = body["input"]["topic"], body["status"]
         self._tally.journal[status] += 1
         self._tally.journalled_by_topic[topic] += 1
-        self._units.seen(body["unit"])
+        self._units.seen(body["unit"], status)
         self.followed.take(body)
+        self._travels.journalled(body)
         self._check_governance(body)
+        self._check_link_ids(body)
         record = await self._input(topic, body["input"]["offset"], inputs)
-        said = _acknowledged(record) if topic == ACKNOWLEDGEMENTS else None
+        if topic == LINKS and record is not None:
+            self._take_link(body, record)
+        if status == "moved_out" and body["unit"] is not None:
+            self._take_departure(body)
+        place = body.get("origin", body["input"])
+        said = _acknowledged(topic, record) if place["topic"] == ACKNOWLEDGEMENTS and status not in ON_THEIR_WAY else None
         if said is not None:
             self._tally.acknowledgements[f"{said.get('key')}/{said.get('variant')} {_RESULTS.get(status, status)}"] += 1
         if topic == TICKS:
@@ -72,7 +84,7 @@ class PartitionCheck:
             self._take_decision(body, decision)
         self._check_output_ids(body, said)
         if status == "rejected":
-            source = f"{topic}@{body['input']['offset']}"
+            source = f"{place['topic']}[{place['partition']}]@{place['offset']}"
             await self._expect("deadletter", source, outputs)
         for name in body.get("exposures", ()):
             await self._expect("exposure", name, outputs)
@@ -98,7 +110,32 @@ class PartitionCheck:
             self._note("governance_back", JOURNAL, self._at, f"{offset} after {self._governance_offset}")
         self._governance_offset = max(offset, self._governance_offset)
 
+    def _take_link(self, body: dict[str, Any], record: StoredRecord) -> None:
+        link = read_link(record)
+        if body["status"] != "moved_in" or link.get("kind") != "move":
+            return
+        rows = self._arrivals.take(link)
+        if rows is not None:
+            self._check_id("state_digest", str(body["state_digest"]), rows.digest)
+            self._travels.arrived(body["unit"], rows.digest, self._partition, self._at)
+            self.followed.arrive(body["unit"], rows)
+            self.timers.arrived(rows.timers)
+
+    def _take_departure(self, body: dict[str, Any]) -> None:
+        moved = body["moved"]
+        self._travels.left(body["unit"], moved["to"], moved["state_digest"], self._partition, self._at)
+        self.timers.left(self.followed.leave(body["unit"]))
+
+    def _check_link_ids(self, body: dict[str, Any]) -> None:
+        named = body["input"]
+        for ordinal, link in enumerate(body.get("links", ())):
+            made = ids.link_id(named["topic"], named["partition"], named["offset"], body["unit"] or "", ordinal)
+            self._check_id("link_id", link["link_id"], made)
+
     def _take_tick(self, body: dict[str, Any]) -> None:
+        if body["status"] == "moved_out":
+            self._tally.moved_by_ticks += 1
+            return
         if body["status"] != "fired":
             self._tally.poisoned_ticks += 1
             return
@@ -123,8 +160,8 @@ class PartitionCheck:
             self._note("stale_treated", JOURNAL, self._at, what)
 
     def _check_decision_ids(self, body: dict[str, Any], decision: dict[str, Any]) -> None:
-        named, policy = body["input"], decision["policy"]
-        made = ids.decision_id(named["topic"], self._partition, named["offset"], policy)
+        named, policy = body.get("origin", body["input"]), decision["policy"]
+        made = ids.decision_id(named["topic"], named["partition"], named["offset"], policy)
         self._check_id("decision_id", decision["decision_id"], made)
         if decision["assignment_id"] is not None:
             wanted = ids.assignment_id(body["unit"], policy, decision["rule_version"])
@@ -210,9 +247,12 @@ class PartitionCheck:
 _RESULTS = {"exposed": "accepted", "duplicate": "duplicate", "rejected": "refused"}
 
 
-def _acknowledged(record: StoredRecord | None) -> dict[str, Any] | None:
+def _acknowledged(topic: str, record: StoredRecord | None) -> dict[str, Any] | None:
+    """What the record says was rendered, whether it came itself or in a link."""
+    if record is None:
+        return None
     try:
-        said = orjson.loads(record.value)["experiment"] if record is not None else None
+        said = orjson.loads(brought(read_link(record)) if topic == LINKS else record.value)["experiment"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return said if isinstance(said, dict) else None

@@ -12,9 +12,15 @@ Kind = Literal[
     "governance_back", "treated_after_halt", "wrong_id", "exposure_lost", "exposure_duplicated", "exposure_unexplained",
     "outcome_lost", "outcome_duplicated", "outcome_unexplained", "deadletter_lost", "deadletter_duplicated",
     "deadletter_unexplained", "stale_treated", "assignment_wrong", "row_wrong", "zombie_write", "store_differs",
+    "unit_lost", "unit_duplicated", "unit_changed", "link_lost", "link_unexplained",
 ]  # fmt: skip
 
 MEANING: dict[Kind, str] = {
+    "unit_lost": "units that left a partition and did not arrive in another",
+    "unit_duplicated": "units that arrived and had not left, or left twice",
+    "unit_changed": "units that arrived with other rows than they left with",
+    "link_lost": "links that the journal names and the topic lacks",
+    "link_unexplained": "links that no journal record names",
     "lost": "inputs without a journal record",
     "duplicated": "inputs with more than one journal record",
     "out_of_order": "journal records that come after a later input of the same topic",
@@ -84,6 +90,7 @@ class CheckReport:
     units: int
     findings: Mapping[Kind, int]
     first: tuple[Finding, ...]
+    moved_by_ticks: int = 0
 
     @property
     def clean(self) -> bool:
@@ -94,13 +101,16 @@ class CheckReport:
 
     @property
     def lost(self) -> int:
-        return self.found("lost", "timer_lost", "exposure_lost", "outcome_lost", "deadletter_lost")
+        return self.found(
+            "lost", "timer_lost", "exposure_lost", "outcome_lost", "deadletter_lost", "unit_lost", "link_lost"
+        )  # fmt: skip
 
     @property
     def duplicated(self) -> int:
         return self.found(
-            "duplicated", "timer_duplicated", "exposure_duplicated", "outcome_duplicated", "deadletter_duplicated"
-        )
+            "duplicated", "timer_duplicated", "exposure_duplicated", "outcome_duplicated", "deadletter_duplicated",
+            "unit_duplicated",
+        )  # fmt: skip
 
     @property
     def rerolled(self) -> int:
@@ -145,17 +155,25 @@ def show(report: CheckReport, console: Console) -> None:
     console.print(f"[{colour}]{verdict}[/{colour}]")
 
 
+# Of the equation; the other terms are shown when there are any.
+ALWAYS_SHOWN = ("signals", "acknowledgements", "fired timers")
+
+
 def equation(report: CheckReport) -> str:
     """Journal = what came in + what fired, both sides counted."""
-    acknowledged = report.inputs.get("events.experiment_exposure", 0)
-    signals = sum(report.inputs.values()) - acknowledged
-    journal, right = (
-        sum(report.journal.values()),
-        signals + acknowledged + report.fired + report.poisoned_ticks - report.waiting,
-    )
-    waiting = f" - {report.waiting:,} waiting" if report.waiting else ""
-    poisoned = f" + {report.poisoned_ticks:,} poisoned ticks" if report.poisoned_ticks else ""
-    parts = f"{signals:,} signals + {acknowledged:,} acknowledgements + {report.fired:,} fired timers{poisoned}{waiting}"
+    acknowledged, links = (report.inputs.get(name, 0) for name in ("events.experiment_exposure", "identity_links"))
+    terms = {
+        "signals": sum(report.inputs.values()) - acknowledged - links,
+        "acknowledgements": acknowledged,
+        "fired timers": report.fired,
+        "links": links,
+        "units moved by ticks": report.moved_by_ticks,
+        "poisoned ticks": report.poisoned_ticks,
+        "waiting": -report.waiting,
+    }
+    journal, right = sum(report.journal.values()), sum(terms.values())
+    shown = [(name, count) for name, count in terms.items() if count or name in ALWAYS_SHOWN]
+    parts = "".join(f" {'-' if count < 0 else '+'} {abs(count):,} {name}" for name, count in shown).removeprefix(" + ")
     return f"journal {journal:,} {'=' if journal == right else '≠'} {parts} = {right:,}"
 
 

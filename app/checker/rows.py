@@ -107,10 +107,10 @@ class RowsCheck:
         seen = self._changelogs[SEEN]
         stored = seen.living()
         for key, appended_us in followed.seen.items():
-            if key not in stored and appended_us > followed.latest_us - window_us:
+            if key not in stored and appended_us > followed.latest_us - window_us and ids.unit_of(key) not in followed.left:
                 self._note("row_wrong", SEEN, seen.end, f"the id {key!r} is journalled and not stored")
         for key in stored.keys() - followed.seen.keys():
-            if ids.day_of(key) * DAY_US > followed.latest_us - KEPT_US:
+            if ids.day_of(key) * DAY_US > followed.latest_us - KEPT_US and ids.unit_of(key) not in followed.left:
                 self._note("row_wrong", SEEN, seen.rows[key].offset, f"the id {key!r} is stored and not journalled")
 
     # -- rows and disks

@@ -21,8 +21,12 @@ Place = Literal["next", "again", "late", "absent"]
 class InputStream:
     """next: as expected. again: journalled before. late: passed over before. absent: not there. A tick may come again."""
 
-    def __init__(self, name: str, reader: PartitionReader, *, is_tick: bool) -> None:
+    def __init__(
+        self, name: str, reader: PartitionReader, *, is_tick: bool, each: Callable[[StoredRecord], None] | None = None
+    ) -> None:
+        """each: told of every record of the topic, once."""
         self.name = name
+        self._each = each
         self.count = 0
         self.skipped: dict[int, None] = {}
         self.lost_beyond = 0
@@ -40,6 +44,8 @@ class InputStream:
             await self._reader.take()
             self.count += 1
             self.last = stored
+            if self._each is not None:
+                self._each(stored)
             if stored.offset == offset:
                 return "next", stored
             self._skip(stored)
@@ -51,6 +57,8 @@ class InputStream:
         while (stored := await self._reader.take()) is not None:
             count += 1
             each(stored)
+            if self._each is not None:
+                self._each(stored)
         self.count += count
         return count
 

@@ -30,6 +30,7 @@ class Tally:
     waiting: int = 0
     fired: int = 0
     poisoned_ticks: int = 0
+    moved_by_ticks: int = 0
     held_out: int = 0
     units_asked_for_holdout: int = 0
     units: int = 0

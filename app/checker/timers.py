@@ -1,5 +1,6 @@
 """Timers that were set and are waiting, by what the journal says. Memory: the waiting ones."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,14 @@ class Timers:
         for timer in decision["timers_set"]:
             self.waiting[timer["timer_id"]] = timer["due_ts"]
         for timer_id in decision["timers_cancelled"]:
+            self.waiting.pop(timer_id, None)
+
+    def arrived(self, timers: dict[str, str]) -> None:
+        """With their unit, from another partition."""
+        self.waiting |= timers
+
+    def left(self, timer_ids: Iterable[str]) -> None:
+        for timer_id in timer_ids:
             self.waiting.pop(timer_id, None)
 
     def fired(self, timer_id: str) -> bool:

@@ -1,12 +1,13 @@
 """What a partition's units were given, kept to see whether anybody is moved: a variant for each unit and policy.
 
-Memory: one entry a unit and policy of one partition, given back when the partition is done.
+Memory: one entry a unit and policy of one partition; when it is done, `Travels` keeps those of units that moved away.
 """
 
 from typing import Any
 
 from app.checker.governance import Governed
 from app.checker.tally import Tally
+from app.checker.travels import ON_THEIR_WAY, Travels
 
 HELD_OUT = "(held out)"
 # What the holdout gate says when it did not ask a named holdout.
@@ -14,9 +15,12 @@ NOT_ASKED = ("none", "assigned before")
 
 
 class Units:
-    def __init__(self, governed: Governed, tally: Tally) -> None:
+    def __init__(self, partition: int, governed: Governed, tally: Tally, travels: Travels) -> None:
+        self._partition = partition
         self._governed = governed
         self._tally = tally
+        self._travels = travels
+        self._moved_in: set[str] = set()
         self._given: dict[tuple[str, str], tuple[str, int]] = {}
         self._held: dict[str, bool] = {}
         self._seen: set[str] = set()
@@ -28,7 +32,7 @@ class Units:
         if variant is None:
             return None
         policy, version = decision["policy"], decision["rule_version"]
-        before = self._given.get((unit, policy))
+        before = self._given.get((unit, policy)) or self._travels.given(unit, policy)
         if before is None:
             self._tally.assignments[f"{policy}/{variant}"] += 1
         self._given[unit, policy] = (variant, version)
@@ -38,14 +42,19 @@ class Units:
             return None
         return f"{unit} had {before[0]} of {policy} by version {before[1]}, now {variant} by version {version}"
 
-    def seen(self, unit: str | None) -> None:
-        if unit is not None:
+    def seen(self, unit: str | None, status: str) -> None:
+        """A unit counts where it was served first."""
+        if unit is not None and status == "moved_in":
+            self._moved_in.add(unit)
+        elif unit is not None and status not in ON_THEIR_WAY:
             self._seen.add(unit)
 
     def finish(self) -> None:
-        self._tally.units += len(self._seen)
-        self._tally.units_asked_for_holdout += len(self._held)
-        self._tally.held_out += sum(self._held.values())
+        self._tally.units += len(self._seen - self._moved_in)
+        asked = {unit: held for unit, held in self._held.items() if not self._travels.was_asked(unit)}
+        self._tally.units_asked_for_holdout += len(asked)
+        self._tally.held_out += sum(asked.values())
+        self._travels.leave(self._partition, self._given, self._held)
 
     def _note_holdout(self, unit: str, decision: dict[str, Any]) -> None:
         for gate in decision["gates"]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.contract.topics import JOURNAL
+from app.contract.links import Forward, read_link
+from app.contract.topics import IDENTITY_LINKS, JOURNAL
 from app.engine.rows import decode, unit_key
 from app.engine.values import InputRecord, Step
 from app.errors import CallerError, OperatorError
@@ -86,20 +87,23 @@ async def find(settings: Settings, *, decision_id: str | None = None, event_id: 
 def _is_about(journalled: Journalled, decision_id: str | None, event_id: str | None) -> bool:
     if decision_id is not None:
         return any(decision["decision_id"] == decision_id for decision in journalled.body["decisions"])
-    return bool(journalled.body["input"]["event_id"] == event_id)
+    # One that was sent on is explained where it was served.
+    return bool(journalled.body["input"]["event_id"] == event_id) and journalled.status not in ("forwarded", "moved_out")
 
 
 async def records_of(settings: Settings, user: str) -> list[Place]:
     """The last `LISTED_RECORDS` journal records of a unit, oldest first."""
     chosen = await choose(settings, Selection(user=user))
-    found: deque[Place] = deque(maxlen=LISTED_RECORDS)
+    everywhere: list[Place] = []
     for partition in chosen.partitions:
+        found: deque[Place] = deque(maxlen=LISTED_RECORDS)
         async with PartitionReader(settings.kafka(), settings.topic(JOURNAL), partition) as journal:
             while (stored := await journal.take()) is not None:
                 journalled = parse_journalled(stored) if user.encode() in stored.value else None
                 if journalled is not None and journalled.unit == user:
                     found.append(Place(partition, journalled))
-    return list(found)
+        everywhere += found
+    return sorted(everywhere, key=lambda place: place.journalled.decided_us)[-LISTED_RECORDS:]
 
 
 async def explain(
@@ -176,7 +180,10 @@ def _difference(journalled: Journalled, step: Step | None) -> Difference | None:
 
 
 def _shown(record: InputRecord) -> Any:
+    """What came in; of a record that another partition sent on, what it sent."""
+    link = read_link(record.value) if record.topic == IDENTITY_LINKS else None
+    raw = link.value if isinstance(link, Forward) else record.value
     try:
-        return orjson.loads(record.value)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return record.value.decode(errors="replace")
+        return raw.decode(errors="replace")

@@ -5,13 +5,15 @@ a proposal may set timers that nobody had. What was recorded is read from the jo
 came: exposures are not predicted. Writes nothing to Kafka.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from app.contract.topics import TICKS
+from app.engine.moves.baggage import seen_ids
+from app.engine.moves.handover import moved_out
 from app.engine.policies import Policies
 from app.engine.process import process
 from app.engine.values import InputRecord, Moment, Step
@@ -21,6 +23,7 @@ from app.reading import PartitionReader
 from app.replay.checkpoints.start import starts_of
 from app.replay.governance import GovernanceSteps
 from app.replay.history import Journalled, Paired, PartitionHistory
+from app.replay.luggage import Carried, Luggage
 from app.replay.partition import PROGRESS_EVERY_RECORDS, Progress
 from app.replay.proposal import Proposal, ProposedPolicies, read_proposals
 from app.replay.selection import EVERYTHING, Selection
@@ -47,15 +50,15 @@ async def what_if(
     proposals = read_proposals(files, await fold_all(settings), coverage_permille)
     effects = {proposal.policy.key: PolicyEffect(proposal) for proposal in proposals}
     chosen = await choose(settings, selection)
-    starts = await starts_of(settings, chosen.topics, chosen.partitions, selection.start, checkpoint)
-    scope = []
+    starts = await starts_of(settings, chosen.topics, chosen.partitions, selection.entry, checkpoint)
+    scope, luggage = [], Luggage()
     records, governance_offset = 0, -1
     async with GovernanceSteps(settings) as recorded, GovernanceSteps(settings, ProposedPolicies(proposals)) as proposed:
         for partition in chosen.partitions:
             start = starts[partition]
             with replay_state(state) as rows:
                 start.load(rows)
-                run = PartitionWhatIf(proposals, selection, Stepper(rows), recorded, proposed)
+                run = PartitionWhatIf(proposals, selection, Stepper(rows), recorded, proposed, luggage)
                 async with PartitionHistory(settings, partition, chosen.topics, lambda _: None, start.position) as history:
                     await run.run(history, progress)
             for key, effect in effects.items():
@@ -78,9 +81,11 @@ class PartitionWhatIf:
         stepper: Stepper,
         recorded: GovernanceSteps,
         proposed: GovernanceSteps,
+        luggage: Luggage,
     ) -> None:
         self._selection = selection
         self._stepper = stepper
+        self._luggage = luggage
         self._recorded_policies = recorded
         self._proposed_policies = proposed
         keys = [proposal.policy.key for proposal in proposals]
@@ -135,13 +140,42 @@ class PartitionWhatIf:
         self.last = journalled.offset
         self.records += 1
         self.governance_offset = max(self.governance_offset, journalled.governance_offset)
+        if journalled.status == "moved_in" and journalled.unit is not None:
+            self._arrive(journalled.unit)
         self._note(self._recorded, journalled.unit, journalled.body["decisions"])
         policies = await self._policies(self._proposed_policies, journalled)
         await self._ticks_until(record.appended_us, policies)
-        if record.topic != TICKS and not journalled.poison:
+        if not journalled.poison:
             moment = Moment(journalled.decided_us, journalled.governance_stale)
-            for step in process(record, self._stepper.state, policies, moment):
+            for step in self._steps(journalled, self._luggage.received(record), policies, moment):
                 self._store(step)
+        if journalled.status == "moved_out" and journalled.unit is not None:
+            self._leave(journalled.unit)
+
+    def _steps(self, journalled: Journalled, record: InputRecord, policies: Policies, moment: Moment) -> Iterable[Step]:
+        """Timers fire at every tick, as the proposal set them; units leave at the tick at which they did."""
+        state = self._stepper.state
+        if record.topic != TICKS:
+            return process(record, state, policies, moment)
+        if journalled.status != "moved_out" or journalled.unit is None:
+            return ()
+        seen = seen_ids((journalled.unit,), record.appended_us, state).get(journalled.unit.encode(), [])
+        return (moved_out(journalled.unit, journalled.body["moved"]["to"], seen, record, state, policies, moment),)
+
+    def _leave(self, unit: str) -> None:
+        """It is counted where it goes to."""
+        recorded, proposed = (
+            {key: of_policy.pop(unit) for key, of_policy in fates.items() if unit in of_policy}
+            for fates in (self._recorded, self._proposed)
+        )
+        self._luggage.leave(unit, Carried(recorded, proposed))
+
+    def _arrive(self, unit: str) -> None:
+        carried = self._luggage.arrive(unit)
+        if carried is not None:
+            for fates, of_unit in ((self._recorded, carried.recorded), (self._proposed, carried.proposed)):
+                for key, fate in of_unit.items():
+                    fates[key][unit] = fate
 
     def _rebuild(self, journalled: Journalled, record: InputRecord, policies: Policies) -> None:
         """Before the range: as it was."""
@@ -174,6 +208,7 @@ class PartitionWhatIf:
         assert self._ticks is not None
         while (tick := await self._ticks.peek()) is not None and tick.timestamp_ms * 1000 <= us:
             await self._ticks.take()
+            policies = policies._replace(topology=None) if policies.topology is not None else policies
             at_us = tick.timestamp_ms * 1000
             record = InputRecord(TICKS, self._ticks.partition, tick.offset, at_us, tick.key, tick.value)
             for step in process(record, self._stepper.state, policies, Moment(at_us)):
@@ -182,6 +217,7 @@ class PartitionWhatIf:
     def _store(self, step: Step) -> None:
         self._stepper.state.store(step.writes)
         if step.outputs:
+            self._luggage.send(step)
             journal = orjson.loads(step.outputs[0].value)
             self._note(self._proposed, journal["unit"], journal["decisions"])
 

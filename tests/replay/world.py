@@ -8,6 +8,7 @@ import copy
 import heapq
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,7 @@ NUDGE, DELAY, WAIT, SHADOW = "onboarding_nudge_v1", "tip_delay", "compare_wait",
 SECONDS = 90
 STALE_FROM_MS, STALE_TO_MS = 50_000, 53_000
 LAG_MS = 3
+HOP_MS = 5
 _EXAMPLE = Path(__file__).parents[1] / "data" / "onboarding_nudge_v1.yaml"
 
 
@@ -105,7 +107,7 @@ class World:
         self.changes: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
         self.ledger = Ledger()
         self.governance: list[Stored] = []
-        self._states = [MemoryState() for _ in range(PARTITIONS)]
+        self._states: defaultdict[int, MemoryState] = defaultdict(MemoryState)
         self._events: list[tuple[int, int, str, bytes | None, bytes, int | None]] = []
         self._lags_ms = lags_ms
         self._behind: list[tuple[int, int, InputRecord]] = []
@@ -163,10 +165,17 @@ class World:
         while self._events:
             ms, _, topic, key, value, partition = heapq.heappop(self._events)
             if ms < self.start_ms + self.seconds * 1000:
-                place = partition_of(key.decode(), PARTITIONS) if key is not None else 0
+                place = partition_of((key or b"").decode(), self.producers_count(ms))
                 self._arrive(ms, topic, key, value, place if partition is None else partition)
         self._catch_up(self.start_ms + 2 * self.seconds * 1000)
         return self
+
+    def partitions_at(self, ms: int) -> int:
+        return PARTITIONS
+
+    def producers_count(self, ms: int) -> int:
+        """How many partitions the one who sends at that time knows of."""
+        return PARTITIONS
 
     def _arrive(self, ms: int, topic: str, key: bytes | None, value: bytes, partition: int) -> None:
         inputs = self.topics.setdefault((topic, partition), [])
@@ -183,7 +192,7 @@ class World:
     def _fill(self) -> None:
         for second in range(self.seconds):
             ms = self.start_ms + second * 1000
-            for partition in range(PARTITIONS):
+            for partition in range(self.partitions_at(ms)):
                 self.push(ms, TICKS, None, b'{"schema":"truelift.tick/1"}', partition)
             for _ in range(4):
                 self._random_signal(ms + self.random.randrange(1000))
@@ -228,6 +237,9 @@ class World:
 
     def _append(self, outputs: Sequence[Output], ms: int, partition: int) -> None:
         for output in outputs:
+            if output.partition is not None:  # a link: an input of another partition
+                self.push(ms + HOP_MS, output.topic, output.key, output.value, output.partition)
+                continue
             self.topics.setdefault((output.topic, partition), []).append(Stored(ms, output.key, output.value))
             if output.topic == JOURNAL:
                 self._acknowledge(orjson.loads(output.value), ms)
@@ -278,7 +290,7 @@ class World:
 
     @property
     def journalled(self) -> int:
-        return sum(len(self.topics[JOURNAL, p]) for p in range(PARTITIONS))
+        return sum(len(records) for (topic, _), records in self.topics.items() if topic == JOURNAL)
 
 
 def _simulated(spec: TopicSpec) -> TopicSpec:
