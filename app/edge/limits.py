@@ -16,13 +16,16 @@ _PACKED_FACTOR = 8
 
 
 class Rates:
-    """A token bucket for each key: a second's events may come at once. As many buckets as the catalogue has keys."""
+    """A token bucket for each key: a second's events may come at once. As many buckets as the catalogue had keys.
+
+    A request of more than a second's events is taken when the bucket is full, and leaves a debt.
+    """
 
     def __init__(self) -> None:
         self._buckets: dict[str, tuple[float, float]] = {}  # key id: (tokens, as of)
 
     def take(self, caller: Caller, events: int) -> None:
-        """RefusalError with the time after which so many will be there. A request larger than the bucket empties a full one."""
+        """RefusalError with the time after which so many will be there."""
         rate = caller.key.events_per_second
         now = time.monotonic()
         tokens, as_of = self._buckets.get(caller.key_id, (float(rate), now))
@@ -32,7 +35,7 @@ class Rates:
             self._buckets[caller.key_id] = tokens, now
             seconds = max(1, round((needed - tokens) / rate + 0.5))
             raise RefusalError("rate_limited", f"this key may send {rate} events a second; send the rest later", seconds)
-        self._buckets[caller.key_id] = tokens - needed, now
+        self._buckets[caller.key_id] = tokens - events, now
 
 
 class Bodies:
