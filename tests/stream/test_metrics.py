@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from app.stream.exits import ExitCode
 from app.stream.face.exposition import Collector, expose
+from app.stream.face.page import html
 from app.stream.families import Family, HistogramFamily, one, worker_families
 from app.stream.history import History
 from app.stream.metrics import COMMIT_BUCKETS_SECONDS, Histogram, Metrics
@@ -131,3 +132,16 @@ async def test_a_running_worker_tells_prometheus_what_it_does(counter: Run) -> N
     assert "processing" in page
     assert "1 records, " in page  # of poison
     assert await counter.drain(worker) == 0
+
+
+def test_the_page_shows_what_stopped_a_group_as_text() -> None:
+    group = {"state": "stopped", "why": "<script>alert(1)</script>", "lag": {"in": 5}, "backlog": 0, "positions": {"in": 7}}
+    report = {
+        "state": "degraded",
+        "partitions": {"3": group | {"filling": {"records": 1, "bytes": 2}}},
+        "figures": Metrics().as_json(),
+    }
+    page = html(report, {"governance": {"offset": 12, "ignored": {}}})
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "offset 12, ignored none" in page
