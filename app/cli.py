@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalogue": ("app.governance.commands", "catalogue_app"),
     "policy": ("app.governance.commands", "policy_app"),
     "worker": ("agents.commands", "worker"),
+    "scale": ("app.scaling.commands", "scale"),
+    "partitions": ("app.scaling.commands", "partitions"),
     "edge": ("app.edge.commands", "edge"),
     "writekeys": ("app.edge.commands", "writekeys_app"),
     "ingest": ("app.ingest.commands", "ingest"),

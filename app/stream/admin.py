@@ -27,7 +27,7 @@ async def ensure_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[
         found = await partition_counts(admin, [settings.topic(spec.name) for spec in specs])
         missing = [spec for spec in specs if settings.topic(spec.name) not in found]
         created = await _create(admin, settings, missing) if missing else []
-        await _until_served(settings, created)
+        await until_served(settings, created)
     await check_topics(settings, specs)
     return created
 
@@ -101,15 +101,18 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequenc
     return created
 
 
-async def _until_served(settings: Settings, topics: Sequence[str]) -> None:
-    """Creation is acknowledged before the brokers lead the new partitions; a client that comes too early is told NOT_LEADER."""
+async def until_served(settings: Settings, topics: Sequence[str], partitions: int = 1) -> None:
+    """Creation is acknowledged before the brokers lead the new partitions; a client that comes too early is told NOT_LEADER.
+
+    partitions: that each topic has at least.
+    """
     if not topics:
         return
     client = AIOKafkaClient(**settings.kafka())
     try:
         async with asyncio.timeout(SERVED_DEADLINE_SECONDS):
             await client.bootstrap()
-            while not await _all_served(client, topics):  # noqa: ASYNC110 -- the broker has no event for it
+            while not await _all_served(client, topics, partitions):  # noqa: ASYNC110 -- the broker has no event for it
                 await asyncio.sleep(RETRY_SECONDS)
     except (TimeoutError, KafkaError) as error:
         raise OperatorError(
@@ -119,13 +122,16 @@ async def _until_served(settings: Settings, topics: Sequence[str]) -> None:
         await client.close()
 
 
-async def _all_served(client: AIOKafkaClient, topics: Sequence[str]) -> bool:
+async def _all_served(client: AIOKafkaClient, topics: Sequence[str], partitions: int) -> bool:
     """Whether every partition's leader answers for it (ListOffsets)."""
     await client.set_topics(topics)
     await client.force_metadata_update()
     by_leader: dict[int, dict[str, list[tuple[int, int]]]] = {}
     for topic in topics:
-        for partition in client.cluster.partitions_for_topic(topic) or ():
+        known = client.cluster.partitions_for_topic(topic) or ()
+        if len(known) < partitions:
+            return False
+        for partition in known:
             leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
             by_leader.setdefault(leader, {}).setdefault(topic, []).append((partition, LATEST))
     if -1 in by_leader or {topic for asked in by_leader.values() for topic in asked} != set(topics):
