@@ -41,6 +41,13 @@ class Piece(NamedTuple):
     next_offset: int
 
 
+class Marks(NamedTuple):
+    """Where a partition goes on, and up to where at least one table has it already. Asked of (topic, partition)."""
+
+    start: NextOffset
+    held: NextOffset
+
+
 class Loss(NamedTuple):
     """Offsets that retention removed before they were read: from `begin` up to, not including, `end`."""
 
@@ -54,17 +61,17 @@ class Loss(NamedTuple):
 
 
 class Feed:
-    """Use as an async context manager. topics: the contract's names -> partitions. start: where each partition goes on.
+    """Use as an async context manager. topics: the contract's names -> partitions.
 
     losses: what `accept_loss` went over, in order.
     """
 
-    def __init__(self, settings: Settings, topics: Mapping[str, list[int]], start: NextOffset, *, accept_loss: bool) -> None:
+    def __init__(self, settings: Settings, topics: Mapping[str, list[int]], marks: Marks, *, accept_loss: bool) -> None:
         self._settings = settings
-        self._start = start
+        self._marks = marks
         self._accept_loss = accept_loss
         self._next = {
-            TopicPartition(settings.topic(topic), partition): start(topic, partition)
+            TopicPartition(settings.topic(topic), partition): marks.start(topic, partition)
             for topic, partitions in topics.items()
             for partition in partitions
         }
@@ -104,7 +111,7 @@ class Feed:
         asked_us = time.time_ns() // 1000
         added = [place for place in self._partitions() if place not in self._next]
         if added:
-            self._next |= {place: self._start(self._settings.topic_base(place.topic), place.partition) for place in added}
+            self._next |= {place: self._marks.start(self._settings.topic_base(place.topic), place.partition) for place in added}
             await self._place(added)
         self._ends = await self._consumer.end_offsets(list(self._next))
         self.asked_us = asked_us
@@ -155,9 +162,10 @@ class Feed:
 
     def _check(self, place: TopicPartition, begin: int, end: int) -> None:
         at, topic = self._next[place], self._settings.topic_base(place.topic)
-        if at > end:
+        held = self._marks.held(topic, place.partition)
+        if held > end:
             raise OperatorError(
-                f"the warehouse has {place.topic} partition {place.partition} up to offset {at}, but it ends at {end}",
+                f"the warehouse has {place.topic} partition {place.partition} up to offset {held}, but it ends at {end}",
                 "The topic was made anew: sync it into a warehouse of its own (TRUELIFT_WAREHOUSE_DIR)",
             )
         if at >= begin:

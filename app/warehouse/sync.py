@@ -16,7 +16,7 @@ from app.errors import OperatorError
 from app.reading import topics_here
 from app.settings import Settings
 from app.warehouse.columns import SOURCES, TABLES, Table
-from app.warehouse.feed import Feed, GovernanceFeed, Loss, Piece
+from app.warehouse.feed import Feed, GovernanceFeed, Loss, Marks, Piece
 from app.warehouse.housekeeping import Housekeeping
 from app.warehouse.rows import Values, rows_of
 from app.warehouse.store import Progress, Store
@@ -66,7 +66,8 @@ class Sync:
             governance = await stack.enter_async_context(GovernanceFeed(self._settings))
             self._take(await governance.take())
             self._store.bind(governance.genesis)
-            feed = await stack.enter_async_context(Feed(self._settings, topics, self._needed, accept_loss=accept_loss))
+            marks = Marks(lambda *place: min(self._reached(*place)), lambda *place: max(self._reached(*place)))
+            feed = await stack.enter_async_context(Feed(self._settings, topics, marks, accept_loss=accept_loss))
             self._note(feed.losses)
             last = False
             while not last:
@@ -87,9 +88,9 @@ class Sync:
             )
         return {topic: here[topic] for topic in SOURCES if topic in here and topic != GOVERNANCE}
 
-    def _needed(self, topic: str, partition: int) -> int:
-        """The lowest offset that a table filled from this topic still needs."""
-        return min(self._progress[table.name].next_offset(topic, partition) for table in TABLES if topic in table.topics)
+    def _reached(self, topic: str, partition: int) -> list[int]:
+        """The next offset of each table that is filled from this topic."""
+        return [self._progress[table.name].next_offset(topic, partition) for table in TABLES if topic in table.topics]
 
     async def _fill(self, feed: Feed, commit_seconds: float | None, stopping: asyncio.Event) -> bool:
         """A batch. commit_seconds None: no further than the last look. True when it is to be the last one."""
