@@ -7,7 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.contract.topics import DEADLETTER, DECISION_DELIVERY, EXPERIMENT_EXPOSURE, IDENTIFY, event_topic
@@ -23,6 +23,7 @@ from app.edge.edge import Edge
 from app.edge.guards import Guards
 from app.edge.keeper import Keeper
 from app.edge.openapi import document
+from app.edge.paths import Endpoint, Paths
 from app.edge.spool import Spool
 from app.edge.view import CatalogueView
 from app.settings import Settings
@@ -41,7 +42,9 @@ class EdgeApplication:
         drain = SpoolDrain(settings, self._kafka, self._spool, lambda: self._catalogue.rules, self._topics)
         self.keeper = Keeper(self._kafka, self._spool, drain, settings.edge_ack_seconds)
         self._edge = Edge(self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds)
-        self.asgi: ASGIApp = Guards(Starlette(routes=self._routes()), settings.origins())
+        table = self._table()
+        routes = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in table.items()]
+        self.asgi: ASGIApp = Guards(Paths(table, Starlette(routes=routes)), settings.origins())
 
     async def start(self) -> None:
         """OperatorError for anything that a person must mend."""
@@ -66,16 +69,17 @@ class EdgeApplication:
     def _topics(self) -> set[str]:
         return {*map(event_topic, self._catalogue.rules.event_types), *SERVICE_TOPICS}
 
-    def _routes(self) -> list[BaseRoute]:
-        routes: list[BaseRoute] = [
-            Route("/status", self._status, methods=["GET"]),
-            Route("/openapi.json", self._openapi, methods=["GET"]),
-        ]
+    def _table(self) -> dict[tuple[str, str], Endpoint]:
+        """(method, path) -> endpoint: all that is served."""
+        table: dict[tuple[str, str], Endpoint] = {
+            ("GET", "/status"): self._status,
+            ("GET", "/openapi.json"): self._openapi,
+        }
         for dialect in DIALECTS:
-            collector = Collector(dialect, self._edge)
-            routes += [Route(path, collector.collect, methods=["POST"]) for path in dialect.post_paths]
-            routes += [Route(path, collector.collect, methods=["GET"]) for path in dialect.get_paths]
-        return routes
+            collect = Collector(dialect, self._edge).collect
+            table |= {("POST", path): collect for path in dialect.post_paths}
+            table |= {("GET", path): collect for path in dialect.get_paths}
+        return table
 
     async def _status(self, request: Request) -> Response:
         report = self.status()

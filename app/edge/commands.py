@@ -1,6 +1,7 @@
 """`truelift edge` and `truelift writekeys`."""
 
 import asyncio
+import gc
 import logging
 import secrets
 from typing import Annotated, Any, Literal
@@ -20,6 +21,8 @@ from app.governance.state import State
 from app.governance.writer import GovernanceWriter
 from app.settings import Settings
 
+# A request makes some dozens of objects an event and keeps none: a rare collection costs less than many.
+GC_THRESHOLDS = (100_000, 50, 100)
 KEY_BYTES = 32
 ID_CHARS = 12
 
@@ -40,6 +43,9 @@ def edge(log_level: str = typer.Option("warning", help="debug, info, warning or 
     # Of a broker that is away the edge says one line; the client would say one for each attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = Settings()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, lambda address: typer.echo(f"edge takes events at {address}")))
 
