@@ -3,13 +3,14 @@
 # make check  the quick part of it: lint, types, import contracts and the tests that need no broker
 # make demo   the whole way on real input: from a fresh clone to one screen of figures
 # make bench  throughput and latency side by side with the yardsticks
+# make bench-edge  events and requests a second of one edge process, each durable before its answer
 # make lock   resolves the versions anew (takes minutes); only after a change of the dependencies in pyproject.toml
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: venv test check lint types imports demo bench lock
+.PHONY: venv test check lint types imports demo bench bench-edge lock
 .DEFAULT_GOAL := test
 
 venv: $(INSTALLED)
@@ -45,6 +46,9 @@ demo: venv
 
 bench: venv
 	$(BIN)/python -m tests.bench
+
+bench-edge: venv
+	$(BIN)/python -m tests.bench edge
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
