@@ -67,6 +67,15 @@ class WorkerProcess(Child):
         """GET /status; {} when nobody answers."""
         return await asyncio.to_thread(_status, self.settings.web_port)
 
+    async def owned(self) -> set[int]:
+        """Partition groups that take records there now."""
+        partitions = (await self.status()).get("partitions", {})
+        return {int(number) for number, partition in partitions.items() if partition["state"] == "processing"}
+
+    async def rebalances(self) -> int:
+        """How often the process has given up its partitions, as it counts itself."""
+        return int((await self.status())["figures"]["rebalances"])
+
     def close(self) -> None:
         if self.running:
             self.process.kill()

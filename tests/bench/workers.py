@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.fleet import FleetWorker, fleet
+from app.chaos.worker import WorkerProcess
+from tests.bench.fleet import fleet
 from tests.bench.installation import install
 from tests.bench.sight import Sight
 from tests.bench.signals import Load
@@ -85,7 +86,7 @@ async def measure(broker: str, folder: Path) -> Result:
 class Run:
     """The phases, one after the other, under one load."""
 
-    def __init__(self, sight: Sight, workers: Sequence[FleetWorker], fifth: FleetWorker) -> None:
+    def __init__(self, sight: Sight, workers: Sequence[WorkerProcess], fifth: WorkerProcess) -> None:
         self._sight = sight
         self._workers = workers
         self._fifth = fifth
@@ -116,7 +117,7 @@ class Run:
         phases.append(self._phase("leave of the fifth", began))
         return phases, restarts
 
-    async def _restart(self, worker: FleetWorker) -> Restart:
+    async def _restart(self, worker: WorkerProcess) -> Restart:
         others = [other for other in self._workers if other is not worker]
         own = await worker.owned()
         rest = set(self._all) - own
@@ -129,7 +130,7 @@ class Run:
         await self._settled()
         after = [await other.rebalances() for other in others]
         return Restart(
-            worker.name,
+            str(worker.settings.group_instance_id),
             sorted(own),
             back_seconds,
             self._longest_pause(began, own),
@@ -138,7 +139,7 @@ class Run:
             sum(after) - sum(before),
         )
 
-    async def _until_owned(self, worker: FleetWorker, least: int) -> None:
+    async def _until_owned(self, worker: WorkerProcess, least: int) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             while len(await worker.owned()) < least:  # noqa: ASYNC110 -- a page tells nobody
                 await asyncio.sleep(0.05)
