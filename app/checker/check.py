@@ -8,9 +8,10 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.checker.arrivals import read_link
+from app.checker.chain import Stored
 from app.checker.changelog import TABLES
 from app.checker.disks import Disk, disks_in
-from app.checker.governance import Governed, Stored
+from app.checker.governance import Governed
 from app.checker.partition import JOURNAL, TICKS, Output, PartitionCheck
 from app.checker.report import CheckReport
 from app.checker.rows import RowsCheck, changelog_topic

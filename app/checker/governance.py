@@ -1,45 +1,20 @@
 """What the checker needs of the governance log, read anew: which versions may reassign, and when nobody may be treated.
 
-Owns following the chain: a record counts when its signature is one of a key that the log registered and its hash links it to
-the chain. Refuses to judge moves: what the workers refused has no successor in the chain, and is left out.
+Owns what the records of the chain (chain.py) mean for that. Refuses nothing: what counts is settled there.
 """
 
-import base64
-import binascii
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from hashlib import sha256
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
-import orjson
-import rfc8785
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from app.checker.chain import Linked, Stored, chain
 
-GENESIS = "0" * 64
 # What a record makes of its target: treating is over, or may begin again.
 HALTS = {"killed": True, "paused": True, "resumed": False, "activated": False, "rolled_back": False}
 DEDUP_WINDOW_SECONDS = 86_400
 MAX_STALE_SECONDS = 5
 # Brokers keep time by clocks of their own.
 CLOCKS_MS = 1_000
-
-
-class Stored(NamedTuple):
-    """A record as it lies in the log. timestamp_ms: the broker's."""
-
-    offset: int
-    timestamp_ms: int
-    value: bytes
-
-
-class Linked(NamedTuple):
-    """A record as it lies in the log, and its place in the chain."""
-
-    offset: int
-    timestamp_ms: int
-    hash: str
-    body: dict[str, Any]
 
 
 class Governed:
@@ -53,7 +28,7 @@ class Governed:
         self._max_stale_seconds = MAX_STALE_SECONDS
         self._appended: tuple[list[int], list[int]] = ([], [])  # times in ms, and the newest offset at each
         bodies: dict[tuple[str, int], dict[str, Any]] = {}
-        for linked in _chain(list(records), _raw_key(root_public_key)):
+        for linked in chain(records, root_public_key):
             self._take(linked, bodies)
 
     def may_reassign(self, policy: str, rule_version: int) -> bool:
@@ -82,16 +57,17 @@ class Governed:
         times.append(max(linked.timestamp_ms, times[-1] if times else 0))
         offsets.append(linked.offset)
         if body["type"] == "catalogue":
-            window = body["body"].get("windows", {}).get("dedup_window_seconds", DEDUP_WINDOW_SECONDS)
+            window = _number(body["body"], "windows", "dedup_window_seconds", DEDUP_WINDOW_SECONDS)
             self.dedup_window_seconds = min(self.dedup_window_seconds, window)
-            stale = body["body"].get("bounds", {}).get("governance_max_stale_seconds", MAX_STALE_SECONDS)
+            stale = _number(body["body"], "bounds", "governance_max_stale_seconds", MAX_STALE_SECONDS)
             self._max_stale_seconds = max(self._max_stale_seconds, stale)
         elif body["type"] == "topology" and body["body"].get("phase") == "moving":
             self.counts = (*(self.counts or (body["body"]["previous"],)), body["body"]["partitions"])
         elif body["type"] == "proposed":
             bodies[policy, version] = body["body"]
         elif body["type"] == "rolled_back":
-            bodies[policy, version] = bodies.get((policy, body["body"].get("to")), {})
+            to = body["body"].get("to")
+            bodies[policy, version] = bodies.get((policy, to), {}) if isinstance(to, int) else {}
         if bodies.get((policy, version), {}).get("reassign") is True:
             self._reassigning.add((policy, version))
         on = HALTS.get(body["type"])
@@ -102,56 +78,8 @@ class Governed:
             states.append(on)
 
 
-def _chain(records: list[Stored], root: bytes) -> Iterator[Linked]:
-    """The accepted records. Of two that follow the same head, the one that is itself followed; at the head, the first."""
-    keys = {_key_id(root): root}
-    candidates = [linked for stored in records if (linked := _linked(stored)) is not None]
-    followed = {linked.body["prev_hash"] for linked in candidates}
-    head, seq = GENESIS, 0
-    for linked in candidates:
-        body = linked.body
-        if body["prev_hash"] != head or body["seq"] != seq + 1 or not _is_signed(body, keys):
-            continue
-        rivals = (other for other in candidates if other.offset > linked.offset and other.body["prev_hash"] == head)
-        if linked.hash not in followed and any(rival.hash in followed for rival in rivals):
-            continue
-        head, seq = linked.hash, body["seq"]
-        if body["type"] == "keys":
-            keys[body["body"]["key_id"]] = _raw_key(body["body"]["public_key"])
-        yield linked
-
-
-def _linked(stored: Stored) -> Linked | None:
-    try:
-        body = orjson.loads(stored.value)
-    except orjson.JSONDecodeError:
-        return None
-    known = isinstance(body, dict) and {"seq", "prev_hash", "type", "policy", "rule_version", "body", "key_id"} <= body.keys()
-    if not known or not isinstance(body["body"], dict):
-        return None
-    return Linked(stored.offset, stored.timestamp_ms, sha256(stored.value).hexdigest(), body)
-
-
-def _is_signed(body: dict[str, Any], keys: dict[str, bytes]) -> bool:
-    public = keys.get(body["key_id"])
-    if public is None:
-        return False
-    unsigned = {name: value for name, value in body.items() if name != "signature"}
-    try:
-        signature = _raw_key(str(body.get("signature")))
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, rfc8785.dumps(unsigned))
-    except (InvalidSignature, binascii.Error, ValueError):
-        return False
-    return True
-
-
-def _key_id(public: bytes) -> str:
-    return "k" + sha256(public).hexdigest()[:16]
-
-
-def _raw_key(text: str) -> bytes:
-    """base64url without padding, or hex."""
-    text = text.strip()
-    if len(text) == 64 and all(char in "0123456789abcdefABCDEF" for char in text):
-        return bytes.fromhex(text)
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _number(body: dict[str, Any], part: str, name: str, default: int) -> int:
+    """Of a catalogue; whoever signs one may err, and the workers then refuse it."""
+    found = body.get(part)
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if type(value) is int else default
