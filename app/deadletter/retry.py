@@ -26,6 +26,9 @@ from app.stream.reading import partitions_of, read_to_end
 
 HEADER = "truelift-retry-of"
 INGESTED = "ingest:"
+# Letters that an edge wrote: there is no record behind them, and only an edge can map an SDK's event.
+FROM_EDGE = "edge:"
+REPEATED = "edge:spool"
 TRANSACTION_LETTERS = 200
 TRANSACTION_TIMEOUT_MS = 30_000
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
@@ -141,6 +144,11 @@ def _destination(letter: Letter) -> tuple[str, bytes | None] | Result:
     """Topic and key of the original. What came from a file goes where `ingest` would have sent it."""
     if letter.reason == FOREIGN:
         return Result(letter.place, "refused", letter.message)
+    if letter.topic == REPEATED:
+        return Result(letter.place, "refused", "it was counted before it came a second time; nothing is to be done")
+    if letter.topic.startswith(FROM_EDGE):
+        why = "it came over HTTP; send its original to the edge again, which maps it by the catalogue of now"
+        return Result(letter.place, "refused", why)
     if not letter.topic.startswith(INGESTED):
         return letter.topic, letter.key
     signal = parse_signal(letter.original)

@@ -127,6 +127,18 @@ async def test_a_line_of_a_file_goes_where_ingest_would_have_sent_it_or_is_refus
     assert (record.key, record.partition) == (b"u-1", (murmur2(b"u-1") & 0x7FFFFFFF) % installation.partitions)
 
 
+async def test_a_letter_of_an_edge_has_no_record_to_go_back_to(installation: Settings) -> None:
+    async with AIOKafkaProducer(**installation.kafka()) as producer:
+        for source in ("edge:segment", "edge:spool"):
+            letter = letter_bytes(b"{}", (source, 0, 1), "from_an_edge")
+            await producer.send_and_wait(installation.topic(DEADLETTER), letter, key=b"u-1")
+    found = await newest_letters(installation, Filter("from_an_edge"), 2)
+    results = {letter.topic: result for letter, result in zip(found, await retry(installation, found), strict=True)}
+    assert {result.outcome for result in results.values()} == {"refused"}
+    assert "send its original to the edge again" in results["edge:segment"].why
+    assert "it was counted" in results["edge:spool"].why
+
+
 async def test_a_foreign_record_is_shown_as_such_and_never_retried(installation: Settings) -> None:
     async with AIOKafkaProducer(**installation.kafka()) as producer:
         await producer.send_and_wait(installation.topic(DEADLETTER), b'{"hello": 1}', partition=1)
