@@ -83,11 +83,12 @@ class TrueliftApp(App):
         tables = {table: self.Table(table, key_type=bytes, value_type=bytes) for table in TABLES}
         names = {name(topic): topic for topic in inputs}
         self.serving = Serving(UnitState(tables), self._view, names, outputs)
-        clock = ticks.Clock(self, self.topic(name(TICKS), value_type=bytes))
+        self.clock = ticks.Clock(self, self.topic(name(TICKS), value_type=bytes))
 
-        @self.timer(interval=ticks.LEAST_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
+        @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
         async def append_ticks() -> None:
-            await clock.append()
+            self.growth.tend()
+            await self.clock.append()
 
     def topology(self) -> Topology:
         # Not every topic that is declared: of an input a worker needs no more than to read it, and so has no right to more.

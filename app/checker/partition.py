@@ -133,7 +133,7 @@ class PartitionCheck:
             self._check_id("link_id", link["link_id"], made)
 
     def _take_tick(self, body: dict[str, Any]) -> None:
-        if body["status"] == "moved_out":
+        if body["status"] in ("moved_out", "moved_in"):
             self._tally.moved_by_ticks += 1
             return
         if body["status"] != "fired":

@@ -167,7 +167,7 @@ def equation(report: CheckReport) -> str:
         "acknowledgements": acknowledged,
         "fired timers": report.fired,
         "links": links,
-        "units moved by ticks": report.moved_by_ticks,
+        "moves by ticks": report.moved_by_ticks,
         "poisoned ticks": report.poisoned_ticks,
         "waiting": -report.waiting,
     }

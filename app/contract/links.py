@@ -3,6 +3,7 @@
 forward  a consumed record, whole, with the place and time at which it was appended first: whoever serves it in the end gives it
          the ids, the lateness and the window that it would have had there.
 move     a part of the rows of a unit; all parts are of one transaction, and with the last one the unit has arrived.
+open     the sender is consumed by a worker and waits for its units.
 ended    the sender has given up its last unit of this change of the partition count.
 
 `governance_offset` stands at the front of each: a reader must know the log at least as far as the writer did.
@@ -54,6 +55,14 @@ class Move(NamedTuple):
     rows: tuple[RowItem, ...]
 
 
+class Open(NamedTuple):
+    """partitions: the count that units move to."""
+
+    link_id: str
+    sender: int
+    partitions: int
+
+
 class Ended(NamedTuple):
     """partitions: the count that the units of `sender` have moved to."""
 
@@ -62,7 +71,7 @@ class Ended(NamedTuple):
     partitions: int
 
 
-Link = Forward | Move | Ended
+Link = Forward | Move | Open | Ended
 
 
 def write_link(link: Link, governance_offset: int) -> bytes:
@@ -107,7 +116,7 @@ def _fields(link: Link) -> dict[str, Any]:
     if isinstance(link, Move):
         rows = [(table, b64encode(key).decode(), b64encode(value).decode()) for table, key, value in link.rows]
         return {"kind": "move", **common, "unit": link.unit, "part": link.part, "parts": link.parts, "rows": rows}
-    return {"kind": "ended", **common, "partitions": link.partitions}
+    return {"kind": "open" if isinstance(link, Open) else "ended", **common, "partitions": link.partitions}
 
 
 def _forward(fields: dict[str, Any]) -> Forward:
@@ -134,11 +143,15 @@ def _move(fields: dict[str, Any]) -> Move:
     return Move(_text(fields["link_id"]), _number(fields["from"]), _text(fields["unit"]), part, parts, rows)
 
 
+def _open(fields: dict[str, Any]) -> Open:
+    return Open(_text(fields["link_id"]), _number(fields["from"]), _number(fields["partitions"]))
+
+
 def _ended(fields: dict[str, Any]) -> Ended:
     return Ended(_text(fields["link_id"]), _number(fields["from"]), _number(fields["partitions"]))
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Link]] = {"forward": _forward, "move": _move, "ended": _ended}
+_READERS: dict[str, Callable[[dict[str, Any]], Link]] = {"forward": _forward, "move": _move, "open": _open, "ended": _ended}
 
 
 def _number(value: Any) -> int:

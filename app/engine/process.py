@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.contract.envelope import Rejection, Signal
-from app.contract.links import Ended, Forward, Move, read_link
+from app.contract.links import Ended, Forward, Move, Open, read_link
 from app.contract.topics import EXPERIMENT_EXPOSURE, IDENTITY_LINKS, TICKS
 from app.engine.acknowledge import acknowledge
 from app.engine.admission import admit
@@ -11,7 +11,7 @@ from app.engine.decide import decide
 from app.engine.moves.arrivals import one_back
 from app.engine.moves.departures import give_up
 from app.engine.moves.elsewhere import elsewhere
-from app.engine.moves.handover import ended_there, moved_in
+from app.engine.moves.handover import ended_there, moved_in, open_there
 from app.engine.policies import Policies
 from app.engine.steps import rejected
 from app.engine.ticks import fire
@@ -57,6 +57,8 @@ def _follow(record: InputRecord, state: State, policies: Policies, moment: Momen
         return _serve_forwarded(link, record, state, policies, moment)
     if isinstance(link, Move):
         return moved_in(link, record, state, policies, moment)
+    if isinstance(link, Open):
+        return open_there(link, record, state, policies, moment)
     if isinstance(link, Ended):
         return ended_there(link, record, policies, moment)
     return rejected(record, link, policies, moment)

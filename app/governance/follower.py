@@ -7,7 +7,7 @@ the view is fresh as of a moment at which the partition's leader said where the 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -47,6 +47,9 @@ class GovernanceFollower:
         self._fresh_at = float("-inf")
         self._unread_end: tuple[int, float] | None = None  # (end of the log, when it was the end)
         self.policies: Policies = self._fold.policies()
+        self._held_back = False
+        # What must be ready before the worker decides by what was read. Nothing is fresh meanwhile: none of it may take long.
+        self.before_change: list[Callable[[], Awaitable[None]]] = []
         self.on_change: list[Callable[[Policies], None]] = []
         self.on_failure: Callable[[BaseException], None] = _say
 
@@ -156,10 +159,17 @@ class GovernanceFollower:
                 if refusal is not None:
                     log.warning("governance record at offset %d is ignored: %s", message.offset, refusal)
             if batches:
-                self.policies = self._fold.policies()
-                for notify in self.on_change:
-                    notify(self.policies)
+                await self._take_up()
             await self._note(self._unread_end)
+
+    async def _take_up(self) -> None:
+        self._held_back = True
+        for prepare in self.before_change:
+            await prepare()
+        self._held_back = False
+        self.policies = self._fold.policies()
+        for notify in self.on_change:
+            notify(self.policies)
 
     async def _probe(self) -> None:
         """Asks the leader where the log ends. An error or no answer proves nothing, and the time since the last proof grows."""
@@ -183,7 +193,7 @@ class GovernanceFollower:
         assert self._consumer is not None
         position = await self._consumer.position(self._partition)
         async with self._progress:
-            if position >= end[0]:
+            if position >= end[0] and not self._held_back:
                 self._fresh_at = max(self._fresh_at, end[1])
                 self._unread_end = None
             elif self._unread_end is None:

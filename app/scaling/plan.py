@@ -12,7 +12,7 @@ from app.scaling.inventory import Inventory
 REBALANCE_SECONDS = 1.0
 # A unit that its new home asks for waits for three commits: of the question, of its departure, of its arrival.
 HOPS = 3
-# agents/ticks.py: so often a tick gives units up while they move.
+# agents/growth.py: so often a tick gives units up while they move.
 TICK_SECONDS = 0.2
 
 

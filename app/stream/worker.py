@@ -58,6 +58,7 @@ class Worker:
         self.tasks: dict[int, PartitionTask] = {}
         self.sizes: dict[str, TopicSize] = {}
         self.key_partitions: dict[str, KeyPartitions] = {}
+        self.started = asyncio.Event()
         self.ready = asyncio.Event()
         self.now_ms = 0
         self.groups = 0
@@ -108,6 +109,7 @@ class Worker:
         )  # fmt: skip
         self.consumer.subscribe(sorted({agent.topic for agent in self.topology.agents}), listener=self.assignment)
         self._fetching = asyncio.create_task(self._guarded_fetch(), name="fetch")
+        self.started.set()
 
     async def stop(self, *, for_good: bool = False) -> None:
         """Drain, commit, leave the group, close. A static member keeps its place for its successor, unless it goes for good."""
@@ -129,7 +131,7 @@ class Worker:
             self._lock.close()
 
     async def grow(self) -> None:
-        """There are more partition groups than before: know their topics, then join the group again to share them.
+        """There are more partition groups than before: know their topics, so that they can be written to.
 
         Ends the process when a topic does not have them: the start of its successor says which.
         """
@@ -141,7 +143,10 @@ class Worker:
             # In place, like the sizes: the tasks that run hold on to both.
             self.key_partitions.update({topic: KeyPartitions(size.partitions) for topic, size in sizes.items()})
             self.topology.assignor.groups = self.groups
-            self.consumer._coordinator.request_rejoin()
+
+    def join_again(self) -> None:
+        """Tell the group how many partition groups this worker knows; those that all know are shared."""
+        self.consumer._coordinator.request_rejoin()
 
     @property
     def directory(self) -> Path:

@@ -9,7 +9,8 @@ The unit's *way* is the list of its homes, one for each count that moved it (app
 
 1. the old home owns the unit as long as it has its rows. It gives the unit up in one Step (`moved_out`): the rows are deleted
    and go to the new home in `move` links. It does so when the new home asks for the unit, or when a tick comes to it: ticks
-   give up a bounded number of units each, from the time on at which the count changed, so that the backlog from before is past;
+   give up a bounded number of units each, from the time on at which the count changed, so that the backlog from before is past,
+   and once the new homes have said that somebody consumes them (`open`), so that no unit waits where nobody is;
 2. the new home owns the unit when the rows have come (`moved_in`). A record that comes to it before goes to the old home
    (`forwarded`), which gives the unit up and sends the record back behind it. So the old home never decides what the new one
    was sent, and the channel between the two keeps the order;

@@ -11,11 +11,15 @@ from app.engine.values import TIMERS, State, Write
 
 
 class Progress(NamedTuple):
-    """Of the change to so many `partitions`. cursor: the last unit that ticks gave up. ended: none is left to give or get."""
+    """Of the change to so many `partitions`. cursor: the last unit that ticks gave up. ended: none is left to give or get.
+
+    open: of an old partition, the new ones that wait for their units; of a new one, the old one that it has told so.
+    """
 
     partitions: int
     cursor: str | None = None
     ended: bool = False
+    open: tuple[int, ...] = ()
 
     def write(self) -> Write:
         return Write(TIMERS, PROGRESS_KEY, encode(self._asdict()))
@@ -24,7 +28,9 @@ class Progress(NamedTuple):
 def progress_of(state: State, partitions: int) -> Progress:
     """What is stored about another count belongs to a change that is over."""
     found = decode(state.timers.get_bytes(PROGRESS_KEY))
-    return Progress(**found) if found.get("partitions") == partitions else Progress(partitions)
+    if found.get("partitions") != partitions:
+        return Progress(partitions)
+    return Progress(partitions, found["cursor"], found["ended"], tuple(found["open"]))
 
 
 def lives_here(state: State, unit: str) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from app.engine.moves.arrivals import progress_of
 from app.engine.moves.baggage import seen_ids
-from app.engine.moves.handover import ended_here, moved_out
+from app.engine.moves.handover import ended_here, moved_out, open_here
 from app.engine.policies import Policies
-from app.engine.topology import Topology, successors, way
+from app.engine.topology import Topology, forerunner, successors, way
 from app.engine.values import InputRecord, Moment, Rows, State, Step
 
 SCANNED_UNITS = 512
@@ -15,17 +15,23 @@ _LAST = b"\xff"
 
 
 def give_up(record: InputRecord, state: State, policies: Policies, moment: Moment) -> Iterator[Step]:
-    """One Step for each unit, at most `units_moved_per_tick`; then, once, the one that says that all have gone.
+    """Of a new partition: that it is there, once. Of an old one: one Step for each unit, at most `units_moved_per_tick`; then,
+    once, the one that says that all have gone.
 
     By the tick's own time, an input like any other: the count changed before it, so the backlog from before the change is past.
     """
     topology = policies.topology
     if topology is None or topology.since_us is None or record.appended_us < topology.since_us:
         return
-    here = record.partition
+    here, progress = record.partition, progress_of(state, topology.newest)
+    if progress.ended:
+        return
+    if here >= topology.previous:
+        if not progress.open:
+            yield open_here(progress, forerunner(here, topology), record, policies, moment)
+        return
     to = successors(here, topology)
-    progress = progress_of(state, topology.newest)
-    if here >= topology.previous or progress.ended:
+    if len(progress.open) < len(to):
         return
     limit = policies.catalogue.bounds.units_moved_per_tick
     leaving = _next_leaving(state, topology, here, progress.cursor, limit)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from app.contract.canonical import state_digest
 from app.contract.envelope import Rejection
 from app.contract.ids import link_id
-from app.contract.links import Ended, Forward, Link, Move, RowItem, read_link, write_link
+from app.contract.links import Ended, Forward, Link, Move, Open, RowItem, read_link, write_link
 from app.contract.topics import IDENTITY_LINKS, TICKS
-from app.engine.moves.arrivals import Progress, drop_part, keep_part, kept_part, lives_here, one_more_away
+from app.engine.moves.arrivals import Progress, drop_part, keep_part, kept_part, lives_here, one_more_away, progress_of
 from app.engine.moves.baggage import baggage
 from app.engine.policies import Policies
 from app.engine.record import journal_output
@@ -105,6 +105,24 @@ def moved_in(link: Move, record: InputRecord, state: State, policies: Policies, 
     digest = state_digest(found.get(ELIGIBILITY, b""), found.get(ASSIGNMENTS, b""))
     journal = journal_output(record, "moved_in", policies, moment, digest, unit=link.unit, event_id=None, more=more)
     return Step((journal,), tuple(writes))
+
+
+def open_here(progress: Progress, to: int, record: InputRecord, policies: Policies, moment: Moment) -> Step:
+    """This new group is consumed: said once, to the group that it split off from."""
+    shipment = Shipment("", record, policies)
+    shipment.add(Open(shipment.next_id(), record.group, progress.partitions), to)
+    more = f'"open":{{"partitions":{progress.partitions}}},{shipment.field}'
+    journal = journal_output(record, "moved_in", policies, moment, None, unit=None, event_id=None, more=more)
+    return Step((journal, *shipment.outputs), (progress._replace(open=(to,)).write(),))
+
+
+def open_there(link: Open, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
+    """A new group waits for its units: ticks may give them up."""
+    progress = progress_of(state, link.partitions)
+    known = progress._replace(open=tuple(sorted({*progress.open, link.sender})))
+    more = f'"open":{{"partitions":{link.partitions},"from":{link.sender}}},'
+    journal = journal_output(record, "moved_out", policies, moment, None, unit=None, event_id=None, more=more)
+    return Step((journal,), (known.write(),))
 
 
 def ended_here(partitions: int, to: Sequence[int], record: InputRecord, policies: Policies, moment: Moment) -> Step:
