@@ -21,6 +21,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
+    for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -189,6 +190,11 @@ def _said(failed: list[_Attempt]) -> OperatorError:
     addresses = ", ".join(attempt.where for attempt in failed)
     errors = "; ".join(str(attempt.error) or type(attempt.error).__name__ for attempt in failed)
     return OperatorError(f"{_NO_ANSWER} from the broker at {addresses} ({errors})", _START_IT)
+
+
+def answered(code: int, name: str) -> OperatorError | None:
+    """The same for an error code that a broker gave about the topic `name`."""
+    return missing_right(for_code(code)(name))
 
 
 def missing_right(error: BaseException) -> OperatorError | None:

@@ -80,6 +80,8 @@ def _analyst(of: Installation) -> Iterator[Need]:
     for topic in of.topics():
         if topic != REPLIES:  # copies, kept for minutes
             yield from of.on(topic, "audits it: replay, check, latency, deadletter list", "Read")
+    for table in TABLES:
+        yield from _all("topic", changelog_of(of.settings.app_id, table), "compares the rows with the journal", ("Read",))
 
 
 def _producer(of: Installation) -> Iterator[Need]:
@@ -90,8 +92,9 @@ def _producer(of: Installation) -> Iterator[Need]:
 
 def _retry(of: Installation) -> Iterator[Need]:
     yield from of.on(DEADLETTER, "reads the letters", "Read")
-    for topic in of.events():
-        yield from of.on(topic, "submits an original again, and looks whether that was done before", "Read", "Write")
+    for topic in sorted(inputs_of(of.event_types)):
+        if topic.startswith(EVENT_PREFIX):
+            yield from of.on(topic, "submits an original again, and looks whether that was done before", "Read", "Write")
     yield from _all("transactional_id", transactional_id(of.settings), "submits once", ("Write",))
 
 

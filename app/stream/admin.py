@@ -12,6 +12,7 @@ from aiokafka.protocol.offset import OffsetRequest
 
 from app.contract.topics import TopicSpec
 from app.errors import OperatorError
+from app.reach import answered
 from app.settings import Settings
 from app.stream.clients import RETRY_SECONDS, wait_for_broker
 
@@ -70,10 +71,8 @@ async def partition_counts(admin: AIOKafkaAdminClient, topics: Iterable[str]) ->
     answers = await admin.describe_topics(list(topics))
     for answer in answers:
         if answer["error_code"] and answer["error_code"] not in _ABSENT:
-            raise OperatorError(
-                f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}",
-                "Check the cluster's rights and state",
-            )
+            what = f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}"
+            raise answered(answer["error_code"], answer["topic"]) or OperatorError(what, "Check the cluster's state")
     return {answer["topic"]: len(answer["partitions"]) for answer in answers if not answer["error_code"]}
 
 

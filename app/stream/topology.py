@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, TopicAlreadyExistsError, for_code
 
 from app.errors import OperatorError
-from app.reach import explained
+from app.reach import answered, explained
 from app.stream.config import TOMBSTONE_DAYS, GroupCount, TopicSize, Topology, WorkerConfig
 
 _MISSING = {3, LeaderNotAvailableError.errno}
@@ -81,9 +81,8 @@ async def _existing(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[s
     answers = await admin.describe_topics(wanted) if wanted else []
     for answer in answers:
         if answer["error_code"] and answer["error_code"] not in _MISSING:
-            raise OperatorError(
-                f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}", "Check the cluster's rights and state"
-            )
+            what = f"topic {answer['topic']}: {for_code(answer['error_code']).__name__}"
+            raise answered(answer["error_code"], answer["topic"]) or OperatorError(what, "Check the cluster's state")
     return {answer["topic"]: len(answer["partitions"]) for answer in answers if not answer["error_code"]}
 
 
@@ -130,9 +129,8 @@ async def _ensure_changelogs(
         answer = await admin.create_topics(new, timeout_ms=_CREATE_TIMEOUT_MS)
         for topic, code, *_ in answer.topic_errors:
             if code not in (0, TopicAlreadyExistsError.errno):
-                raise OperatorError(
-                    f"the changelog {topic} cannot be created: {for_code(code).__name__}", "Check the cluster's rights"
-                )
+                what = f"the changelog {topic} cannot be created: {for_code(code).__name__}"
+                raise answered(code, topic) or OperatorError(what, "Check the cluster's state")
         found |= {topic.name: wanted.groups for topic in new}
     _compare_groups(changelogs, wanted, found)
 
@@ -148,10 +146,8 @@ async def _record_limits(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> d
                 if code == 0:
                     limits[topic] = next(int(entry[1]) for entry in entries if entry[0] == "max.message.bytes")
                 elif code not in _MISSING or time.monotonic() > deadline:
-                    raise OperatorError(
-                        f"the settings of topic {topic} cannot be read: {for_code(code).__name__}",
-                        "Grant this worker DescribeConfigs on its topics",
-                    )
+                    what = f"the settings of topic {topic} cannot be read: {for_code(code).__name__}"
+                    raise answered(code, topic) or OperatorError(what, "Check the cluster's state")
         if len(limits) < len(set(topics)):
             await asyncio.sleep(SPREAD_POLL_SECONDS)
     return limits

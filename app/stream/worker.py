@@ -230,6 +230,8 @@ class Worker:
 
     async def _fetch(self) -> bool:
         """Hand what is there to the groups that have room; whether there was anything."""
+        # `getmany` asks this too, but a worker that was never let into its group has nothing to get.
+        self.consumer._coordinator.check_errors()
         crowded = sum(task.backlog.size_bytes for task in self.tasks.values()) >= MAX_BACKLOG_BYTES
         wanted = [tp for tp in self.consumer.assignment() if self._has_room(tp, crowded)]
         if not wanted:

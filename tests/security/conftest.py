@@ -14,6 +14,8 @@ from app.stream.broker_security import ADMIN, BrokerSecurity
 
 _serial = itertools.count(1)
 
+MakeSettings = Callable[..., Settings]
+
 
 @pytest.fixture(scope="session")
 def fortress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
@@ -27,18 +29,16 @@ def security(fortress: EmbeddedBroker) -> BrokerSecurity:
     return fortress.security
 
 
-MakeSettings = Callable[..., Settings]
-
-
-@pytest.fixture
-def settings_of(fortress: EmbeddedBroker, security: BrokerSecurity, tmp_path: Path) -> MakeSettings:
-    """settings_of(user, **changes): of one installation, unique to the test, as that user of the cluster."""
+def installation(fortress: EmbeddedBroker, folder: Path) -> MakeSettings:
+    """make(user, **changes): settings of one new installation on that broker, as that user of the cluster."""
     name = f"s{os.getpid()}-{next(_serial)}"
+    security = fortress.security
+    assert security is not None
 
     def make(user: str, **changes: Any) -> Settings:
         defaults: dict[str, Any] = {
             "broker": fortress.address,
-            "data_dir": tmp_path / "truelift",
+            "data_dir": folder / "truelift",
             "app_id": name,
             "topic_prefix": f"{name}.",
             "partitions": 2,
@@ -46,6 +46,12 @@ def settings_of(fortress: EmbeddedBroker, security: BrokerSecurity, tmp_path: Pa
         return Settings(**(defaults | security.client_settings(user) | changes))
 
     return make
+
+
+@pytest.fixture
+def settings_of(fortress: EmbeddedBroker, tmp_path: Path) -> MakeSettings:
+    """Of an installation of the test's own."""
+    return installation(fortress, tmp_path)
 
 
 @pytest.fixture
