@@ -4,6 +4,7 @@ Owns: outputs by (topic, partition), one overlay for each table, next offsets, t
 Refuses: I/O. What is in an epoch has had no effect anywhere; dropping the object undoes it.
 """
 
+from collections import defaultdict
 from typing import Any, Final
 
 from app.stream.order import Run
@@ -26,7 +27,7 @@ class Epoch:
     __slots__ = ("bytes", "next_offsets", "outputs", "overlays", "records", "runs")
 
     def __init__(self, tables: int) -> None:
-        self.outputs: dict[tuple[str, int], list[Output]] = {}
+        self.outputs: defaultdict[tuple[str, int], list[Output]] = defaultdict(list)
         self.overlays: list[Overlay] = [{} for _ in range(tables)]
         self.next_offsets: dict[str, int] = {}
         self.records = 0

@@ -7,8 +7,7 @@ Refuses: running agents and committing; the partition task does the one, the com
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka.partitioner import murmur2
-
+from app.contract.partitions import murmur2
 from app.errors import InternalError
 from app.stream.config import PARTITION_CACHE_KEYS, TopicSize
 from app.stream.epoch import MISSING, Epoch, Headers
@@ -21,7 +20,7 @@ HEADER_OVERHEAD_BYTES = 10
 
 
 class KeyPartitions(dict[bytes, int]):
-    """{key: partition} of one topic by Kafka's default partitioner, bounded. murmur2 in Python costs microseconds."""
+    """{key: partition} of one topic by Kafka's default partitioner, bounded. murmur2 in Python costs a microsecond."""
 
     def __init__(self, partitions: int) -> None:
         super().__init__()
@@ -30,13 +29,30 @@ class KeyPartitions(dict[bytes, int]):
     def __missing__(self, key: bytes) -> int:
         if len(self) >= PARTITION_CACHE_KEYS:
             self.clear()
-        partition: int = (murmur2(key) & 0x7FFFFFFF) % self._partitions
+        partition = (murmur2(key) & 0x7FFFFFFF) % self._partitions
         self[key] = partition
         return partition
 
 
 class GroupState:
     """`record` is the one in hand; without one nothing can be written or sent."""
+
+    # Read and written for every record: a slot is found faster than one name among a task's forty.
+    __slots__ = (
+        "_key_partitions",
+        "_max_epoch_bytes",
+        "_row_limits",
+        "_sizes",
+        "changelogs",
+        "current",
+        "inflight",
+        "now_ms",
+        "offsets_recorded",
+        "partition",
+        "positions",
+        "record",
+        "stores",
+    )
 
     def __init__(
         self,
@@ -85,17 +101,13 @@ class GroupState:
             partition = self.partition % size.partitions if key is None else self._key_partitions[topic][key]
         elif not 0 <= partition < size.partitions:
             raise ValueError(f"{topic} has no partition {partition}: it has {size.partitions}")
-        length = (len(key) if key else 0) + (len(value) if value else 0)
+        length = len(key or b"") + len(value or b"")
         if headers:
             length += sum(len(name) + len(content) + HEADER_OVERHEAD_BYTES for name, content in headers)
         if length + RECORD_OVERHEAD_BYTES > size.max_record_bytes:
             raise RecordTooLargeError(f"an output of {length} bytes for {topic}, which takes {size.max_record_bytes}")
         epoch = self.current
-        target = (topic, partition)
-        outputs = epoch.outputs.get(target)
-        if outputs is None:
-            outputs = epoch.outputs[target] = []
-        outputs.append((key, value, timestamp_ms or self.now_ms, headers))
+        epoch.outputs[topic, partition].append((key, value, timestamp_ms or self.now_ms, headers))
         epoch.bytes += length
         if epoch.bytes > self._max_epoch_bytes:
             self._cut()
@@ -119,7 +131,7 @@ class GroupState:
         """Put a row into the epoch (None deletes it)."""
         if self.record is None:
             raise InternalError("a table was written outside of a record", "Write tables inside the agent's loop only")
-        length = len(key) + (len(value) if value else 0)
+        length = len(key) + len(value or b"")
         if length > self._row_limits[table]:
             changelog = self.changelogs[table]
             raise RecordTooLargeError(f"a row of {length} bytes for {changelog}, which takes {self._row_limits[table]}")

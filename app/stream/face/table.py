@@ -7,8 +7,8 @@ Refuses: writes outside of an agent, windows, and iteration order other than the
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from faust.tables.table import Table as FaustTable
+from orjson import dumps, loads
 
 from app.errors import InternalError
 from app.stream.face.codec import encode_key
@@ -59,11 +59,11 @@ class Table(FaustTable[Any, Any]):
         raw = key.encode() if type(key) is str else _key(key)
         task = current_task.get()
         value = self.get_bytes(raw) if task is None else task.read(self.index, raw)
-        return self.__missing__(key) if value is None else orjson.loads(value)
+        return self.__missing__(key) if value is None else loads(value)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raw = key.encode() if type(key) is str else _key(key)
-        (current_task.get() or self._writer()).write(self.index, raw, orjson.dumps(value))
+        (current_task.get() or self._writer()).write(self.index, raw, dumps(value))
 
     def __delitem__(self, key: Any) -> None:
         raw = _key(key)
@@ -76,12 +76,12 @@ class Table(FaustTable[Any, Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         value = self.get_bytes(_key(key))
-        return default if value is None else orjson.loads(value)
+        return default if value is None else loads(value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         value = self.get_bytes(_key(key))
         if value is not None:
-            return orjson.loads(value)
+            return loads(value)
         self[key] = default
         return default
 
@@ -92,7 +92,7 @@ class Table(FaustTable[Any, Any]):
                 return default[0]
             raise KeyError(key)
         self.delete_bytes(_key(key))
-        return orjson.loads(value)
+        return loads(value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         for key, value in dict(*args, **kwargs).items():
@@ -112,10 +112,10 @@ class Table(FaustTable[Any, Any]):
         return [key.decode() for key, _ in self._rows()]
 
     def values(self) -> list[Any]:  # type: ignore[override]
-        return [orjson.loads(value) for _, value in self._rows()]
+        return [loads(value) for _, value in self._rows()]
 
     def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
-        return [(key.decode(), orjson.loads(value)) for key, value in self._rows()]
+        return [(key.decode(), loads(value)) for key, value in self._rows()]
 
     def using_window(self, *args: Any, **kwargs: Any) -> Any:
         refuse("windows", f"table {self.name}")

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from faust.topics import Topic as FaustTopic
+from orjson import dumps
 
 from app.errors import InternalError
 from app.stream.epoch import NO_HEADERS
@@ -53,8 +54,8 @@ class Topic(FaustTopic):
             _refuse(options)
         task.emit(
             self._sends_to or self._name(),
-            key if type(key) is bytes else encode_key(key),
-            value if type(value) is bytes else encode_value(value),
+            key.encode() if type(key) is str else encode_key(key),
+            dumps(value) if type(value) is dict else encode_value(value),
             partition,
             None if timestamp is None else int(timestamp * 1000),
             encode_headers(headers) if headers else NO_HEADERS,
@@ -79,8 +80,8 @@ class Topic(FaustTopic):
             _refuse(options)
         task.emit(
             self._sends_to or self._name(),
-            key if type(key) is bytes else encode_key(key),
-            value if type(value) is bytes else encode_value(value),
+            key.encode() if type(key) is str else encode_key(key),
+            dumps(value) if type(value) is dict else encode_value(value),
             partition,
             None if timestamp is None else int(timestamp * 1000),
             encode_headers(headers) if headers else NO_HEADERS,
