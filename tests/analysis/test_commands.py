@@ -47,7 +47,7 @@ REFUSALS = {
     ("srm", "--observed", "10,-1", "--expected", "0.5,0.5"): "--observed is '10,-1'",
     ("srm", "--observed", "", "--expected", "0.5,0.5"): "--observed is ''",
     ("boundary", "--kind", "pocock", "--looks", "0"): "looks is 0",
-    ("boundary", "--kind", "pocock", "--looks", "101"): "looks is 101",
+    ("boundary", "--kind", "pocock", "--looks", "201"): "looks is 201",
     ("boundary", "--kind", "pocock", "--looks", "5", "--alpha", "0"): "alpha is 0.0",
     ("boundary", "--kind", "haybittle", "--looks", "5"): "haybittle",
     ("boundary", "--kind", "pocock", "--looks", "2.5"): "--looks is '2.5'",
