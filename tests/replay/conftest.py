@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from app.governance import log
 from app.governance.keys import SigningKey
 from app.settings import Settings
 from tests.replay.world import PARTITIONS, World, publish
@@ -22,8 +23,11 @@ def world(history: World) -> World:
 
 
 @pytest.fixture
-def published(make_settings: Callable[..., Settings]) -> Publish:
+def published(make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Publish:
     """Puts a world on the broker; gives the settings to read it with."""
+    # The times of a simulation are its producer's; of governance the fold takes none but the broker's. Other processes
+    # read a world that is `governed_now`.
+    monkeypatch.setattr(log, "append_us_of", lambda message: message.timestamp * 1_000)
 
     async def put(world: World) -> Settings:
         settings = make_settings(partitions=PARTITIONS, root_public_key=world.root)

@@ -39,7 +39,7 @@ def lagging(history: World) -> World:
     """Two topics are consumed seconds after their arrival: journal order is not arrival order."""
     world = World(history.start_ms, lags_ms={"events.feature_used": 1_700, "events.activation_milestone": 4_100}, seed=11)
     world.ledger = history.ledger
-    world.governance, world._snapshots = history.governance, history._snapshots
+    world.governance, world._snapshots, world._governed = history.governance, history._snapshots, history._governed
     return world.run()
 
 
@@ -110,7 +110,7 @@ async def test_from_any_point_the_rest_is_identical_though_inputs_are_pending_th
     published: Publish, lagging: World, operator: SigningKey
 ) -> None:
     """And the same point reached from the beginning, from an earlier checkpoint, or in processes, is the same checkpoint."""
-    settings = await published(lagging)
+    settings = await published(lagging.governed_now())
     whole = await verify(settings)
     assert whole.all_identical
     outputs_before, digests = 0, []

@@ -40,7 +40,7 @@ async def test_a_state_on_disk_gives_the_same_bytes(published: Publish, world: W
 
 async def test_partitions_in_processes_of_their_own_give_one_report(published: Publish, world: World) -> None:
     world.change(JOURNAL, 1, world.find("assigned", 1), b'"why":"matched"', b'"why":"matchxd"')
-    report = await verify(await published(world), jobs=2)
+    report = await verify(await published(world.governed_now()), jobs=2)
     assert report.partitions == [0, 1]
     assert report.compared == world.journalled == report.identical + 1
     assert [(finding.kind, finding.partition) for finding in report.shown] == [("different", 1)]

@@ -8,6 +8,7 @@ import copy
 import heapq
 import itertools
 import random
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,8 @@ class World:
         self.changes: dict[tuple[str, int], list[tuple[bytes, bytes | None]]] = {}
         self.ledger = Ledger()
         self.governance: list[Stored] = []
+        self.governance_is_simulated = True
+        self._governed: list[tuple[str, Drafter]] = []
         self._states: defaultdict[int, MemoryState] = defaultdict(MemoryState)
         self._events: list[tuple[int, int, str, bytes | None, bytes, int | None]] = []
         self._lags_ms = lags_ms
@@ -141,6 +144,7 @@ class World:
         assert refusal is None, refusal
         _, at_us, raw = self.ledger.entries[-1]
         self.governance.append(Stored(at_us // 1000, None, raw))
+        self._governed.append((name, drafter))
         self._snapshots.append((at_us // 1000, self.ledger.fold.policies()))
 
     def policies_at(self, ms: int) -> Policies:
@@ -268,6 +272,17 @@ class World:
         other.governance = list(self.governance)
         return other
 
+    def governed_now(self) -> "World":
+        """One whose governance is signed as of now, for a log that the broker's own clock times."""
+        other = self.copy()
+        other.governance_is_simulated = False
+        other.ledger = ledger = copy.copy(self.ledger)
+        ledger.entries, ledger.fold, ledger.now_us = [], Fold(self.root), time.time_ns() // 1000 - 60_000_000
+        for name, drafter in self._governed:
+            assert ledger.write(name, drafter) is None
+        other.governance = [Stored(at_us // 1000, None, raw) for _, at_us, raw in ledger.entries]
+        return other
+
     def journal(self, partition: int = 0) -> list[Stored]:
         return self.topics[JOURNAL, partition]
 
@@ -300,7 +315,10 @@ def _simulated(spec: TopicSpec) -> TopicSpec:
 
 async def publish(world: World, settings: Settings) -> None:
     """Inputs in order; outputs in transactions, one of them aborted, as real workers leave them."""
-    specs = [_simulated(spec) for spec in topic_specs(DEFAULT_CATALOGUE.event_types, 1_048_576)]
+    specs = [
+        _simulated(spec) if spec.name != GOVERNANCE or world.governance_is_simulated else spec
+        for spec in topic_specs(DEFAULT_CATALOGUE.event_types, 1_048_576)
+    ]
     await ensure_topics(settings, specs)
     outputs = {"decisions", "exposures", "outcomes", "deadletter"}
     async with AIOKafkaProducer(**settings.kafka(), enable_idempotence=True) as producer:
