@@ -10,9 +10,12 @@ import typer
 from rich.console import Console
 
 from app.chaos.plan import Plan
+from app.errors import CallerError
 from app.settings import Settings
 
 _DEFAULT = Plan()
+# Without a terminal the table still needs its width.
+PLAIN_WIDTH = 128
 
 
 def chaos(
@@ -21,9 +24,14 @@ def chaos(
     seed: Annotated[int, typer.Option(help="Of the records and of the order of the faults.")] = _DEFAULT.seed,
     brokers: Annotated[int, typer.Option(min=1, max=7, help="An odd number; with one, none can be lost.")] = _DEFAULT.brokers,
     rate: Annotated[int, typer.Option(min=1, help="Signals a second.")] = _DEFAULT.rate,
+    session_seconds: Annotated[
+        float, typer.Option(min=1, max=60, help="Of the workers: so long is one missed, and so long may a commit take.")
+    ] = _DEFAULT.session_timeout_seconds,
     least_rate: Annotated[float, typer.Option(help="Fail below so many signals a second.")] = _DEFAULT.least_rate,
     least_each: Annotated[int, typer.Option(help="Fail below so many faults of a kind.")] = _DEFAULT.least_each,
     least_minute: Annotated[float, typer.Option(help="Fail below so many faults a minute.")] = _DEFAULT.least_each_minute,
+    only: Annotated[list[str] | None, typer.Option(help="Faults of this kind alone; repeatable.")] = None,
+    enough: Annotated[bool, typer.Option("--enough", help="End as soon as every kind has happened often enough.")] = False,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The report, as JSON.")] = None,
 ) -> None:
     """Kill, freeze, starve and cut everything under load, then prove that nothing was lost, repeated, wrong or rerolled.
@@ -37,11 +45,24 @@ def chaos(
         seed=seed,
         brokers=brokers,
         rate=rate,
+        session_timeout_seconds=session_seconds,
         least_rate=least_rate,
         least_each=least_each,
         least_each_minute=least_minute,
+        only=tuple(only or ()),
+        stop_when_enough=enough,
     )
+    check_kinds(plan)
     run_plan(plan, json)
+
+
+def check_kinds(plan: Plan) -> None:
+    """CallerError for a kind that this plan's cluster does not have."""
+    from app.chaos.faults import faults_of
+
+    known = [fault.kind for fault in faults_of(range(1, plan.brokers + 1))]
+    if unknown := sorted(set(plan.only) - set(known)):
+        raise CallerError(f"there is no fault {unknown[0]!r} with {plan.brokers} brokers", f"The kinds are {', '.join(known)}")
 
 
 def run_plan(plan: Plan, json: Path | None) -> None:
@@ -55,6 +76,8 @@ def run_plan(plan: Plan, json: Path | None) -> None:
     # Clients say at length that brokers are away; here they are meant to be.
     logging.basicConfig(level=logging.CRITICAL)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
 
     def say(text: str) -> None:
         console.print(text, style="dim", highlight=False, markup=False)

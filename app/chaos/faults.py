@@ -27,10 +27,6 @@ class Fault(NamedTuple):
     possible: Callable[[Site], bool] = lambda _: True
 
 
-def _has_disk(site: Site) -> bool:
-    return site.no_disks is None
-
-
 def _has_spare(site: Site) -> bool:
     return site.spare() is not None
 
@@ -66,7 +62,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "disk_full", "workers", "its disk takes no more", f"it ends with that message; with room again, {DECIDES}",
-        worker_faults.fill_disk, _has_disk,
+        worker_faults.fill_disk,
     ),
     Fault("worker_added", "workers", "one more", f"it has partitions; {DECIDES}", worker_faults.add, _has_spare),
     Fault(

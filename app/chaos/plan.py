@@ -11,7 +11,10 @@ SKEW = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """rate: signals a second. least_*: the floors, below which a run has proved too little. planted: in every worker."""
+    """rate: signals a second. least_*: the floors, below which a run has proved too little.
+
+    only: these kinds of faults; none: all. stop_when_enough: at the floor of every kind. planted: mistakes, in every worker.
+    """
 
     minutes: float = 10.0
     workers: int = 3
@@ -24,7 +27,9 @@ class Plan:
     users: int = USERS
     skew: float = SKEW
     session_timeout_seconds: float = 6.0
-    commit_interval_ms: int = 20
+    commit_interval_ms: int = 50
+    only: tuple[str, ...] = ()
+    stop_when_enough: bool = False
     planted: dict[str, Any] = field(default_factory=dict)
     chance: random.Random = field(init=False)
 

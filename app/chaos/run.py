@@ -26,9 +26,10 @@ async def drill(base: Settings, plan: Plan, say: Say) -> Report:
     """OperatorError when the site cannot be built, or gives no verdict in the end."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     async with Site(base, plan, say) as site:
-        faults = faults_of(list(site.cluster.brokers))
-        storm = Storm(site, faults, lambda fault, seconds: _tell(say, site, fault, seconds))
         impossible = {} if site.no_disks is None else {"disk_full": site.no_disks}
+        faults = [fault for fault in faults_of(list(site.cluster.brokers)) if not plan.only or fault.kind in plan.only]
+        possible = [fault for fault in faults if fault.kind not in impossible]
+        storm = Storm(site, possible, lambda fault, seconds: _tell(say, site, fault, seconds))
         seconds, load_seconds, catch_up_seconds = await _weather(site, storm, say)
         say("the workers have drained; check and replay verify read everything")
         return Report(
@@ -58,7 +59,7 @@ async def _weather(site: Site, storm: Storm, say: Say) -> tuple[float, float, fl
         await _begin(site, storm, began)
         say(f"{plan.workers} workers decide; {plan.rate:,} signals/s; the storm begins")
         stormy = time.monotonic()
-        await storm.run(plan.minutes * 60)
+        await storm.run()
         seconds = time.monotonic() - stormy
         site.load.end()
         await load

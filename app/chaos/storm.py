@@ -1,4 +1,4 @@
-"""The storm: lanes of faults that go on side by side, each in rounds of all its kinds in an order of chance, until time is up.
+"""The storm: lanes of faults that go on side by side, each with its rarest kind next and chance among those, until time is up.
 
 Owns what happened: counts, times, ends of workers that no fault had asked for. Refuses to go on past a fault that nothing
 recovered from: that is the finding.
@@ -19,6 +19,9 @@ from app.errors import OperatorError
 
 # A lane whose kinds are all impossible for now, or all of whose workers are taken, looks again after this time.
 AGAIN_SECONDS = 0.1
+# Faults that come as records recover within milliseconds; the next one waits for so many seconds' worth of signals. (More
+# poison than the catalogue's limit would rightly stop a partition.)
+RECORDS_APART_SECONDS = 4.0
 SHOWN_ENDS = 20
 
 
@@ -46,7 +49,7 @@ class Happened:
 
 
 class Storm:
-    """run() returns when `seconds` are over and every fault has ended, or at the first that nothing recovered from."""
+    """run() returns when the plan's time is over and every fault has ended, or at the first that nothing recovered from."""
 
     def __init__(self, site: Site, faults: Sequence[Fault], seen: Callable[[Fault, float], None]) -> None:
         """seen: told of each fault that came about."""
@@ -57,9 +60,9 @@ class Storm:
         self.failed = asyncio.Event()
         self._over = asyncio.Event()
 
-    async def run(self, seconds: float) -> None:
+    async def run(self) -> None:
         lanes = [asyncio.create_task(self._lane(lane)) for lane in get_args(Lane)]
-        timer = asyncio.get_running_loop().call_later(seconds, self._over.set)
+        timer = asyncio.get_running_loop().call_later(self._site.plan.minutes * 60, self._over.set)
         try:
             await asyncio.gather(*lanes)
         finally:
@@ -81,9 +84,23 @@ class Storm:
         kinds = [fault for fault in self._faults if fault.lane == lane]
         while kinds and not self._over.is_set():
             self._site.plan.chance.shuffle(kinds)
-            begun = [fault for fault in kinds if not self._over.is_set() and await self._inject(fault)]
-            if not begun:
+            kinds.sort(key=self._tried)
+            for fault in kinds:
+                if await self._inject(fault):
+                    break
+            else:
                 await asyncio.sleep(AGAIN_SECONDS)
+            if lane == "records":
+                await self._apart()
+
+    def _tried(self, fault: Fault) -> int:
+        return len(self.happened.seconds[fault.kind]) + self.happened.missed[fault.kind]
+
+    async def _apart(self) -> None:
+        load, plan = self._site.load, self._site.plan
+        wanted = load.acknowledged + plan.rate * RECORDS_APART_SECONDS
+        while load.acknowledged < wanted and not self._over.is_set():  # noqa: ASYNC110 -- a count that nobody waits for else
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _inject(self, fault: Fault) -> bool:
         """Whether it was tried."""
@@ -101,7 +118,13 @@ class Storm:
         else:
             self.happened.seconds[fault.kind].append(seconds)
             self._seen(fault, seconds)
+            if self._site.plan.stop_when_enough and self._enough():
+                self._over.set()
         return True
+
+    def _enough(self) -> bool:
+        least = self._site.plan.least_each
+        return all(len(self.happened.seconds[fault.kind]) >= least for fault in self._faults)
 
     def _fail(self, what: str) -> None:
         moment = time.strftime("%H:%M:%S")

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Self
 
-from tests.worker.journal import Entry, Journal
+from app.chaos.progress import Progress
+from tests.worker.journal import Journal
 from tests.worker.process import WorkerProcess
 from tests.worker.traffic import Traffic
 
@@ -26,6 +27,7 @@ class Siege:
         self.workers = workers
         self._traffic = traffic
         self._journal = journal
+        self._progress = Progress(journal, workers[0].settings.partitions)
         self._random = random.Random(seed)
 
     async def __aenter__(self) -> Self:
@@ -81,19 +83,4 @@ class Siege:
 
     async def _served_since(self, started_at: float) -> float:
         """Seconds until every partition had a record that was decided after that moment."""
-        journal, arrived = self._journal, dict[int, float]()
-        partitions = self.workers[0].settings.partitions
-
-        def note(entry: Entry) -> None:
-            if entry.partition not in arrived and entry.decided_at >= started_at:
-                arrived[entry.partition] = entry.arrived_at
-
-        journal.each(note)
-        try:
-            await journal.until(lambda: len(arrived) == partitions, SERVED_SECONDS, "a record in every partition")
-        except AssertionError as error:
-            logs = "\n".join(worker.log[-2000:] for worker in self.workers)
-            raise AssertionError(f"{error}\n{logs}") from None
-        finally:
-            journal.no_longer(note)
-        return max(arrived.values()) - started_at
+        return await self._progress.since(started_at, SERVED_SECONDS) - started_at
