@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,13 @@ class Death(NamedTuple):
     nth: int
 
 
+class Life(NamedTuple):
+    """commits: set when the process has committed for the first time."""
+
+    process: BaseProcess
+    commits: Event
+
+
 class Verdict(NamedTuple):
     """lost, doubled: rows by table."""
 
@@ -46,29 +54,29 @@ class Verdict(NamedTuple):
         return not self.lost and not self.doubled
 
 
-def start(settings: Settings, *, follow: bool, death: Death | None = None, beside: bool = False) -> BaseProcess:
+def start(settings: Settings, *, follow: bool, death: Death | None = None, beside: bool = False) -> Life:
     """beside: with offsets kept beside the commit instead of in it, as a lesser sync would."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.warehouse.syncing"])
+    commits = context.Event()
     environment = {PREFIX + name.upper(): str(getattr(settings, name)) for name in _PASSED}
-    process = context.Process(target=_live, args=(environment, follow, death, beside))
-    process.start()
-    return process
+    life = Life(context.Process(target=_live, args=(environment, follow, death, beside, commits)), commits)
+    life.process.start()
+    return life
 
 
-def _live(environment: Mapping[str, str], follow: bool, death: Death | None, beside: bool) -> None:
+def _live(environment: Mapping[str, str], follow: bool, death: Death | None, beside: bool, commits: Event) -> None:
     os.environ.update(environment)
     # Small batches and early merges: a few seconds see what otherwise takes days.
     sync.BATCH_ROWS, housekeeping.MERGE_FILES = 300, 4
     if beside:
         store.Store.append, store.Store.progress = _append_beside, _progress_beside  # type: ignore[method-assign]
-    if death is not None:
-        _arm(death)
+    _watch(death or Death("never", 0), commits)
     sys.argv = ["truelift", "warehouse", "sync", *(["--follow", "--commit-seconds", "0"] if follow else [])]
     cli.main()
 
 
-def _arm(death: Death) -> None:
+def _watch(death: Death, committed: Event) -> None:
     real: Callable[..., None] = Store.append
     commits = 0
 
@@ -80,6 +88,7 @@ def _arm(death: Death) -> None:
         if death.at == "before" and commits == death.nth:
             os.kill(os.getpid(), signal.SIGKILL)
         real(self, name, rows, progress)
+        committed.set()
         if death.at == "after" and commits == death.nth:
             os.kill(os.getpid(), signal.SIGKILL)
 

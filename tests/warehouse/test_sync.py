@@ -1,12 +1,9 @@
 """Sync on a real broker: every committed record once, whatever happens to the process, and nothing lost in silence."""
 
 import asyncio
-import itertools
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from multiprocessing.process import BaseProcess
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,14 +22,15 @@ from tests.replay.conftest import published as published
 from tests.replay.conftest import world as world
 from tests.replay.world import PARTITIONS, World
 from tests.warehouse import syncing
-from tests.warehouse.syncing import Death, Verdict, judge, random_death
+from tests.warehouse.syncing import Death, Life, Verdict, judge, random_death
 
 pytestmark = pytest.mark.kafka
 
 OUTPUTS = ("decisions", "exposures", "outcomes")
 ENDED_SECONDS = 120
-PACE_SECONDS = 0.05  # between two transactions of the load: it is to be there, not to use up the machine
-Start = Callable[..., Awaitable[BaseProcess]]
+# Of one life: more commits than the deaths that are planned for it need.
+PORTION_TRANSACTIONS = 25
+Start = Callable[..., Awaitable[Life]]
 
 
 async def _sync(settings: Settings, *, accept_loss: bool = False, said: list[str] | None = None) -> Synced:
@@ -50,22 +48,22 @@ def _rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def start() -> Iterator[Start]:
     """A sync as a process; none outlives the test."""
-    lives: list[BaseProcess] = []
+    lives: list[Life] = []
 
-    async def live(settings: Settings, **how: Any) -> BaseProcess:
+    async def live(settings: Settings, **how: Any) -> Life:
         lives.append(await asyncio.to_thread(syncing.start, settings, **how))
         return lives[-1]
 
     yield live
     for life in lives:
-        life.kill()
-        life.join()
+        life.process.kill()
+        life.process.join()
 
 
-async def _ended(process: BaseProcess) -> int:
-    await asyncio.to_thread(process.join, ENDED_SECONDS)
-    assert process.exitcode is not None, "it does not end"
-    return process.exitcode
+async def _ended(life: Life) -> int:
+    await asyncio.to_thread(life.process.join, ENDED_SECONDS)
+    assert life.process.exitcode is not None, "it does not end"
+    return life.process.exitcode
 
 
 async def test_every_committed_record_is_there_once_and_a_second_sync_adds_nothing(world: World, published: Publish) -> None:
@@ -139,7 +137,7 @@ async def test_another_installations_topics_are_refused(
 async def test_following_it_takes_in_new_partitions_and_ends_in_order(world: World, published: Publish, start: Start) -> None:
     settings = await published(world)
     await _sync(settings)
-    process = await start(settings, follow=True)
+    life = await start(settings, follow=True)
     admin = AIOKafkaAdminClient(**settings.kafka())
     await admin.start()
     await admin.create_partitions({settings.topic("exposures"): NewPartitions(PARTITIONS + 1)})
@@ -150,53 +148,46 @@ async def test_following_it_takes_in_new_partitions_and_ends_in_order(world: Wor
     async with asyncio.timeout(60):
         while not _rows(settings, f"SELECT 1 FROM exposures WHERE kafka_partition = {PARTITIONS}"):  # noqa: ASYNC110
             await asyncio.sleep(0.2)  # another process's tables: nothing to be woken by
-    assert process.pid is not None
-    process.terminate()
-    assert await _ended(process) == 0
+    life.process.terminate()
+    assert await _ended(life) == 0
     assert (await judge(settings)).exact
 
 
-@asynccontextmanager
-async def _load(settings: Settings, world: World) -> AsyncIterator[None]:
-    """What a worker leaves behind, over and over, in transactions of which every fifth is aborted."""
-    stopping = asyncio.Event()
-    places = [place for place in world.topics if place[0] in OUTPUTS]
+class Load:
+    """What a worker leaves behind, over and over: a portion at a time, in transactions of which every fifth is aborted."""
 
-    async def produce() -> None:
-        kafka = settings.kafka() | {"retry_backoff_ms": 5}
-        async with AIOKafkaProducer(**kafka, transactional_id=f"{settings.app_id}-load") as producer:
-            for number in itertools.count():
-                if stopping.is_set():
-                    return
-                await producer.begin_transaction()
-                for topic, partition in places:
-                    stored = world.topics[topic, partition]
-                    for record in stored[number % 7 * 5 : number % 7 * 5 + 5]:
-                        await producer.send(settings.topic(topic), record.value, record.key, partition)
-                await (producer.abort_transaction() if number % 5 == 4 else producer.commit_transaction())
-                await asyncio.sleep(PACE_SECONDS)
+    def __init__(self, settings: Settings, world: World, producer: AIOKafkaProducer) -> None:
+        self._settings = settings
+        self._topics = {place: records for place, records in world.topics.items() if place[0] in OUTPUTS}
+        self._producer = producer
 
-    task = asyncio.create_task(produce())
-    try:
-        yield
-    finally:
-        stopping.set()
-        await task
+    async def portion(self) -> None:
+        for number in range(PORTION_TRANSACTIONS):
+            await self._producer.begin_transaction()
+            for (topic, partition), stored in self._topics.items():
+                for record in stored[number % 7 * 5 : number % 7 * 5 + 5]:
+                    await self._producer.send(self._settings.topic(topic), record.value, record.key, partition)
+            await (self._producer.abort_transaction() if number % 5 == 4 else self._producer.commit_transaction())
 
 
 @pytest.mark.slow
 async def test_thirty_kills_neither_lose_nor_double_a_row(world: World, published: Publish, start: Start) -> None:
     settings, rng = await published(world), random.Random(7)
-    async with _load(settings, world):
+    kafka = settings.kafka() | {"retry_backoff_ms": 5}
+    async with AIOKafkaProducer(**kafka, transactional_id=f"{settings.app_id}-load") as producer:
+        load = Load(settings, world, producer)
         for number in range(30):
             # A third at any moment, in merges and between commits too; the others right before or after a commit.
             death = None if number % 3 == 0 else random_death(number)
-            process = await start(settings, follow=True, death=death)
+            life = await start(settings, follow=True, death=death)
+            portion = asyncio.create_task(load.portion())
             if death is None:
-                await asyncio.sleep(rng.uniform(0.3, 2.5))  # the moment is what is tested
-                process.kill()
-            assert await _ended(process) == -signal.SIGKILL
-    assert await _ended(await start(settings, follow=False)) == 0
+                assert await asyncio.to_thread(life.commits.wait, ENDED_SECONDS), "it does not commit"
+                await asyncio.sleep(rng.uniform(0, 0.8))  # the moment is what is tested
+                life.process.kill()
+            assert await _ended(life) == -signal.SIGKILL
+            await portion
+    await _sync(settings)
 
     assert await judge(settings) == Verdict({}, {})
     with Store.open(settings) as store:
