@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pyiceberg.exceptions import CommitFailedException
@@ -20,7 +20,7 @@ from pyiceberg.table import FileScanTask
 from pyiceberg.table import Table as IcebergTable
 
 from app.warehouse.columns import TABLES
-from app.warehouse.store import Store, second_writer, summary_of
+from app.warehouse.store import Store, local_path, second_writer, summary_of
 
 # A table is looked at after so many commits; so many small files are worth a merge.
 MERGE_FILES = 32
@@ -124,8 +124,3 @@ def _files(table: IcebergTable) -> Iterator[Path]:
     folder = local_path(table.location())
     for part in ("data", "metadata"):
         yield from (file for file in (folder / part).glob("*") if file.is_file())
-
-
-def local_path(location: str) -> Path:
-    """Of a `file:` location."""
-    return Path(unquote(urlsplit(location).path))

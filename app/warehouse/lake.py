@@ -21,8 +21,7 @@ from pyiceberg.types import IcebergType
 
 from app.errors import InternalError, OperatorError
 from app.warehouse.columns import TABLES
-from app.warehouse.housekeeping import local_path
-from app.warehouse.store import ICEBERG, Store
+from app.warehouse.store import ICEBERG, Store, local_path
 
 # Beyond it DuckDB spills to disk: a query's size is bounded by the disk, not by the memory.
 MEMORY_MB = 1_000

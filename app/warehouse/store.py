@@ -10,6 +10,7 @@ Any catalogue that pyiceberg knows holds them; without a setting it is SQLite wi
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
 
 import orjson
 import pyarrow as pa
@@ -186,6 +187,11 @@ def second_writer(name: str, error: Exception) -> OperatorError:
 def arrow_of(table: Table, rows: Sequence[Values]) -> pa.Table:
     columns = {column.name: pa.array([row.get(column.name) for row in rows], ARROW[column.kind]) for column in table.columns}
     return pa.table(columns)
+
+
+def local_path(location: str) -> Path:
+    """Of a `file:` location."""
+    return Path(unquote(urlsplit(location).path))
 
 
 def summary_of(snapshot: Snapshot) -> dict[str, str]:

@@ -21,7 +21,7 @@ import orjson
 from app import cli
 from app.reading import PartitionReader, topics_here
 from app.settings import PREFIX, Settings
-from app.warehouse import housekeeping, store, sync
+from app.warehouse import feed, housekeeping, store, sync
 from app.warehouse.lake import opened
 from app.warehouse.rows import Values
 from app.warehouse.store import Progress, Store
@@ -68,7 +68,7 @@ def start(settings: Settings, *, follow: bool, death: Death | None = None, besid
 def _live(environment: Mapping[str, str], follow: bool, death: Death | None, beside: bool, commits: Event) -> None:
     os.environ.update(environment)
     # Small batches and early merges: a few seconds see what otherwise takes days.
-    sync.BATCH_ROWS, housekeeping.MERGE_FILES = 300, 4
+    sync.BATCH_ROWS, feed.PIECE_RECORDS, housekeeping.MERGE_FILES = 100, 40, 4
     if beside:
         store.Store.append, store.Store.progress = _append_beside, _progress_beside  # type: ignore[method-assign]
     _watch(death or Death("never", 0), commits)

@@ -11,10 +11,10 @@ from app.errors import OperatorError
 from app.settings import Settings
 from app.warehouse import columns, lake, store
 from app.warehouse.columns import Column, Table
-from app.warehouse.housekeeping import local_path, merge, tidy
+from app.warehouse.housekeeping import merge, tidy
 from app.warehouse.lake import opened
 from app.warehouse.rows import Values
-from app.warehouse.store import Progress, Store
+from app.warehouse.store import Progress, Store, local_path
 
 TABLE = "identities"
 
