@@ -27,7 +27,7 @@ async def expand_topics(settings: Settings, topics: Sequence[str], count: int) -
             except KafkaError as error:
                 raise OperatorError(
                     f"the topics cannot be expanded to {count} partitions: {type(error).__name__} {error}",
-                    "Grant Alter on the topics (`truelift acl scaler`), check the cluster's size, and run the command again",
+                    "Grant this user Alter on the topics, check the cluster's size, and run the command again",
                 ) from error
     await until_served(settings, topics, count)
     return smaller

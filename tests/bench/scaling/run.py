@@ -48,6 +48,7 @@ class Change(NamedTuple):
     units_moved: int
     waits_moved: Waits
     waits_others: Waits
+    waits_all: Waits
     killed: list[str]
 
 
@@ -64,7 +65,7 @@ class Result(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         changes = [
-            change._asdict() | {"waits_moved": change.waits_moved._asdict(), "waits_others": change.waits_others._asdict()}
+            change._asdict() | {name: getattr(change, name)._asdict() for name in ("waits_moved", "waits_others", "waits_all")}
             for change in self.changes
         ]
         return {
@@ -157,9 +158,9 @@ class _Run:
             raise AssertionError(f"truelift scale ended with {command.returncode}: {(self._folder / 'scale.log').read_text()}")
         done = json.loads(out)
         ended = time.time()
-        moved, others = await waits(self._settings, new, int(began * 1e6), int(ended * 1e6))
+        moved, others, everybody = await waits(self._settings, new, int(began * 1e6), int(ended * 1e6))
         self._say(f"{old} to {new}: {done['counts']['arrived']:,} units moved, killed {', '.join(killed)}")
-        return Change(old, new, ended - began, done["pauses_ms"], done["counts"]["arrived"], moved, others, killed)
+        return Change(old, new, ended - began, done["pauses_ms"], done["counts"]["arrived"], moved, others, everybody, killed)
 
     async def at_rest(self, partitions: int) -> None:
         """Nothing is behind any more."""
@@ -186,7 +187,7 @@ class _Run:
             await asyncio.sleep(POLL_SECONDS)
             for worker in self._workers:
                 if not worker.running:
-                    self._say(f"worker {worker.settings.group_instance_id} ended itself and is started again")
+                    self._say(f"worker {worker.settings.group_instance_id} is dead and is started again")
                     worker.start()
 
     async def _command(self, partitions: int) -> asyncio.subprocess.Process:

@@ -31,8 +31,8 @@ def quantiles(ms: Sequence[float]) -> Waits:
     return Waits(len(ms), ordered[last // 2], ordered[last * 99 // 100], ordered[last])
 
 
-async def waits(settings: Settings, partitions: int, from_us: int, until_us: int) -> tuple[Waits, Waits]:
-    """(of users that moved, of those that stayed) whose records were appended in that span."""
+async def waits(settings: Settings, partitions: int, from_us: int, until_us: int) -> tuple[Waits, Waits, Waits]:
+    """(of users that moved, of those that stayed, of all) whose records were appended in that span."""
     longest: dict[str, float] = {}
     moved: set[str] = set()
     for partition in range(partitions):
@@ -51,4 +51,4 @@ async def waits(settings: Settings, partitions: int, from_us: int, until_us: int
                 longest[unit] = max(waited, longest.get(unit, 0.0))
     of_moved = [ms for unit, ms in longest.items() if unit in moved]
     of_others = [ms for unit, ms in longest.items() if unit not in moved]
-    return quantiles(of_moved), quantiles(of_others)
+    return quantiles(of_moved), quantiles(of_others), quantiles(of_moved + of_others)
