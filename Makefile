@@ -3,6 +3,8 @@
 # make check  the quick part of it: lint, types, import contracts and the tests that need no broker
 # make demo   the whole way on real input: from a fresh clone to one screen of figures
 # make bench  throughput and latency side by side with the yardsticks
+# make bench-peers  the counter job beside Kafka Streams, Quix, faust-streaming and a bare loop (OPTIONS="--only ours,bare")
+# make bench-scale  one worker's cost at more users, policies and history, with plots
 # make bench-edge  events and requests a second of one edge process, each durable before its answer
 # make lock   resolves the versions anew (takes minutes); only after a change of the dependencies in pyproject.toml
 
@@ -10,7 +12,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: venv test check lint types imports demo bench bench-edge lock
+.PHONY: venv test check lint types imports demo bench bench-edge lock bench-peers bench-scale
 .DEFAULT_GOAL := test
 
 venv: $(INSTALLED)
@@ -46,6 +48,12 @@ demo: venv
 
 bench: venv
 	$(BIN)/python -m tests.bench
+
+bench-peers: venv
+	$(BIN)/python -m tests.bench.peers $(OPTIONS)
+
+bench-scale: venv
+	$(BIN)/python -m tests.bench.growth $(OPTIONS)
 
 bench-edge: venv
 	$(BIN)/python -m tests.bench edge

@@ -26,14 +26,14 @@ EXAMPLE = Path(__file__).parents[1] / "data" / "onboarding_nudge_v1.yaml"
 _serial = itertools.count(1)
 
 
-def policy_bodies(triggered: int, exposure: str = "on_render") -> list[dict[str, Any]]:
-    """The worked example twenty times, at full coverage; the first `triggered` of them on page views.
+def policy_bodies(triggered: int, exposure: str = "on_render", policies: int = POLICIES) -> list[dict[str, Any]]:
+    """The worked example `policies` times, at full coverage; the first `triggered` of them on page views.
 
     exposure on_decision: a unit is exposed by its first decision, as it is in life by its first acknowledgement.
     """
     example = yaml.safe_load(EXAMPLE.read_text())
     bodies = []
-    for number in range(POLICIES):
+    for number in range(policies):
         key = f"policy_{number:02d}"
         event = "page_view" if number < triggered else OTHER_TYPES[number % len(OTHER_TYPES)]
         layer = {"name": f"layer_{number:02d}", "range": [0.0, 1.0]}
@@ -44,8 +44,10 @@ def policy_bodies(triggered: int, exposure: str = "on_render") -> list[dict[str,
     return bodies
 
 
-async def install(broker: str, folder: Path, triggered: int, partitions: int, exposure: str = "on_render") -> Settings:
-    """Settings of a new installation with POLICIES active policies."""
+async def install(
+    broker: str, folder: Path, triggered: int, partitions: int, exposure: str = "on_render", policies: int = POLICIES
+) -> Settings:
+    """Settings of a new installation with `policies` active policies."""
     name = f"bench{os.getpid()}-{next(_serial)}"
     settings = Settings(
         broker=broker, data_dir=folder / name, app_id=name, topic_prefix=f"{name}.", partitions=partitions, web_port=0
@@ -60,10 +62,10 @@ async def install(broker: str, folder: Path, triggered: int, partitions: int, ex
     ):
         catalogue = DEFAULT_CATALOGUE.model_dump(mode="json", by_alias=True)
         action = {"kind": "render", "slot": "onboarding.nudge", "component": "none"}
-        for number in range(POLICIES):
+        for number in range(policies):
             catalogue["decision_points"][f"bench.p{number:02d}"] = {"owner": "bench", "default_action": action}
         await author.append(drafts.catalogue(catalogue), reason="bench")
-        for body in policy_bodies(triggered, exposure):
+        for body in policy_bodies(triggered, exposure, policies):
             await author.append(drafts.propose(body), reason="bench")
             await approver.append(drafts.approve(body["key"], 1), reason="bench")
             await author.append(drafts.activate(body["key"], 1), reason="bench")

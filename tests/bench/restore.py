@@ -31,7 +31,7 @@ from app.stream.ports import kept_ports
 from tables.memory import MemoryState
 from tests.bench import machine
 from tests.bench.installation import install, policy_bodies, process
-from tests.bench.signals import TOPIC, envelope
+from tests.bench.signals import TOPIC, envelope, partition_of
 
 RESULTS = Path(__file__).parent / "results"
 WANTED_ROWS_PER_SECOND = 80_000
@@ -90,10 +90,10 @@ def main(arguments: Sequence[str]) -> None:
 async def _measure(broker: str, folder: Path, policies: int, users: int) -> Result:
     settings = await install(broker, folder, policies, PARTITIONS)
     settings = settings.model_copy(update={"web_port": kept_ports(folder / "web-ports.json", ["worker"], {})["worker"]})
-    await _write_changelogs(settings, policies, users)
+    await write_changelogs(settings, policy_bodies(policies), users)
     began = time.monotonic()
     with process(settings, "tests.bench.run_worker"):
-        status = await _ready(settings.web_port)
+        status = await ready(settings.web_port)
         ready_seconds = time.monotonic() - began
     figures = status["figures"]
     rows, seconds = figures["restored_records"], figures["restore_seconds"]
@@ -104,17 +104,18 @@ async def _measure(broker: str, folder: Path, policies: int, users: int) -> Resu
     )  # fmt: skip
 
 
-async def _ready(port: int) -> dict[str, Any]:
+async def ready(port: int) -> dict[str, Any]:
     """The worker's status once every group takes records."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
-            status = await asyncio.to_thread(_status, port)
+            status = await asyncio.to_thread(status_of, port)
             if status.get("healthy"):
                 return status
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _status(port: int) -> dict[str, Any]:
+def status_of(port: int) -> dict[str, Any]:
+    """{} while there is none, or the worker is not ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=10) as answer:
             return dict(orjson.loads(answer.read()))
@@ -125,9 +126,9 @@ def _status(port: int) -> dict[str, Any]:
 # -- the changelogs
 
 
-async def _write_changelogs(settings: Settings, policies: int, users: int) -> None:
-    """And the group's offsets: state without them is refused."""
-    rows = _rows(_templates(policies), users)
+async def write_changelogs(settings: Settings, bodies: Sequence[dict[str, Any]], users: int) -> None:
+    """Those of `users` units under active policies, and the group's offsets: state without them is refused."""
+    rows = _rows(_templates(bodies), users)
     await _create_changelogs(settings)
     producer = AIOKafkaProducer(
         **settings.kafka(), transactional_id=f"{settings.app_id}-bench", linger_ms=0, max_batch_size=900_000, retry_backoff_ms=5
@@ -147,26 +148,34 @@ async def _write_changelogs(settings: Settings, policies: int, users: int) -> No
 async def _commit(producer: AIOKafkaProducer, settings: Settings, units: list[Unit]) -> None:
     batches: dict[tuple[str, int], Any] = {}
     for number, rows in units:
+        partition = partition_of(unit_of(number), PARTITIONS)
         for table, key, value in rows:
-            place = _changelog(settings, table), number % PARTITIONS
+            place = _changelog(settings, table), partition
             if place not in batches:
                 batches[place] = producer.create_batch()
-            assert batches[place].append(key=key, value=value, timestamp=None) is not None, "a batch holds a commit"
+            if batches[place].append(key=key, value=value, timestamp=None) is None:  # full
+                await producer.send_batch(batches[place], place[0], partition=partition)
+                batches[place] = producer.create_batch()
+                assert batches[place].append(key=key, value=value, timestamp=None) is not None, "a batch holds a row"
     for (topic, partition), batch in batches.items():
         await producer.send_batch(batch, topic, partition=partition)
     await producer.flush()
 
 
+def unit_of(number: int) -> str:
+    return f"r-{number:08d}"
+
+
 def _rows(templates: Sequence[list[Row]], users: int) -> Iterator[Unit]:
     """Every unit is a copy of one of the templates under a key of its own."""
     for number in range(users):
-        unit = f"r-{number:08d}".encode()
+        unit = unit_of(number).encode()
         yield number, [(table, key.replace(TEMPLATE, unit), value) for table, key, value in templates[number % len(templates)]]
 
 
-def _templates(policies: int) -> list[list[Row]]:
+def _templates(policies: Sequence[dict[str, Any]]) -> list[list[Row]]:
     """The rows of TEMPLATES units after SIGNALS_PER_USER signals each, as the engine stores them."""
-    bodies = [Policy.model_validate(body) for body in policy_bodies(policies)]
+    bodies = [Policy.model_validate(body) for body in policies]
     in_force = [PolicyInForce(policy.key, "active", 1, 1, 1000, policy, {1: policy}) for policy in bodies]
     compiled = compile_policies(1, DEFAULT_CATALOGUE, in_force, {})
     return [_template(compiled) for _ in range(TEMPLATES)]

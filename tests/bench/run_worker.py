@@ -3,4 +3,4 @@
 from agents.commands import worker
 
 if __name__ == "__main__":
-    worker(log_level="error")
+    worker(log_level="error", respawn=False)  # called as a function, the option would be typer's own object, which is true

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.peers [--only ours,bare] [--columns throughput]`: the table on screen, figures in results/peers.json."""
+"""`python -m tests.bench.peers [--only ours,bare] [--columns throughput]`: a table, and results/peers.json."""
 
 import argparse
 import asyncio

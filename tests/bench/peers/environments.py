@@ -1,4 +1,4 @@
-"""What the peers run in: a venv each for the Python ones, a jar for Kafka Streams. Made once, from pinned files, in a cache folder.
+"""What the peers run in: a venv for each Python one, a jar for Kafka Streams. Made once, from pinned files, in a cache folder.
 
 Refuses: the project's own environment. A peer's dependencies never meet ours.
 """

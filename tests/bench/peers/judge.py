@@ -1,7 +1,7 @@
 """What came out, counted against what went in, by plain read_committed readers that share no code with any peer.
 
-lost: events without an output; duplicated: outputs beyond the first; wrong: a count out of sequence, an output of another user's
-event, or a row of the changelog that is not its user's number of events.
+lost: events without an output; duplicated: outputs beyond the first; wrong: a count out of sequence, an output of another
+user's event, or a row of the changelog that is not its user's number of events.
 """
 
 import asyncio

@@ -140,5 +140,5 @@ PEERS = (
         {column: {"commit_interval_ms": 100 if column == "throughput" else 50} for column in COLUMNS}, json_row,
         slow=True,
     ),
-    Peer("bare", "bare aiokafka loop, a dict", lambda: version("aiokafka"), _bare, {column: {} for column in COLUMNS}, json_row),
+    Peer("bare", "bare aiokafka loop, a dict", lambda: version("aiokafka"), _bare, {key: {} for key in COLUMNS}, json_row),
 )  # fmt: skip

@@ -1,5 +1,5 @@
-"""What a run does, cell by cell, and how large each is. Within a case all peers follow each other, so that what else the machine
-does hits them alike; `rounds` repeats that."""
+"""What a run does, cell by cell, and how large each is. Within a case all peers follow each other, so that what else the
+machine does hits them alike; `rounds` repeats that."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager

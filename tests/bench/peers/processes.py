@@ -39,7 +39,7 @@ class Workers:
             self._running.append(popen_owned(command, log.fileno(), environment))
 
     def usage(self) -> Usage:
-        each = [_usage(process.pid) for process in self._running]
+        each = [usage_of(process.pid) for process in self._running]
         return Usage(*(sum(figures) for figures in zip(*each, strict=True)))
 
     def check(self) -> None:
@@ -71,7 +71,8 @@ class Workers:
         return (self.folder / f"worker-{self._started}.log").read_text(errors="replace")[-2000:]
 
 
-def _usage(pid: int) -> Usage:
+def usage_of(pid: int) -> Usage:
+    """Of a process, all its threads together."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     sizes = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Vm"))
     seconds = (int(after_name[11]) + int(after_name[12])) / _TICKS

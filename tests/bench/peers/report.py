@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,11 @@ def _throughput(figures: Figures) -> list[Column]:
         peak = figures.peak_rss_mb(peer.name)
         return peak and f"{peak:.0f}"
 
-    columns: list[Column] = []
-    for keys in KEYS:
-        columns.append((f"events/s, {keys:,} keys: cold / warm", lambda peer, keys=keys: rates(peer, keys)))  # type: ignore[misc]
-    for keys in KEYS:
-        columns.append((f"CPU s per million, {keys:,} keys", lambda peer, keys=keys: cpu(peer, keys)))  # type: ignore[misc]
-    return [*columns, ("RSS MB, peak", rss)]
+    return [
+        *((f"events/s, {keys:,} keys: cold / warm", partial(rates, keys=keys)) for keys in KEYS),
+        *((f"CPU s per million, {keys:,} keys", partial(cpu, keys=keys)) for keys in KEYS),
+        ("RSS MB, peak", rss),
+    ]
 
 
 def _latency(figures: Figures) -> list[Column]:
@@ -79,7 +79,7 @@ def _latency(figures: Figures) -> list[Column]:
     return [
         (
             f"ms at {rate:,}/s, {partitions} partitions: p50 / p99",
-            lambda peer, partitions=partitions, rate=rate: cell(peer, partitions, rate),  # type: ignore[misc]
+            partial(cell, partitions=partitions, rate=rate),
         )
         for partitions in latency.PARTITIONS
         for rate in latency.RATES

@@ -1,4 +1,4 @@
-"""What is wanted of ours beside the peers of the same run, each with what was found. A claim that was not measured is not made."""
+"""What is wanted of ours beside the peers of the same run, with what was found. A claim that was not measured is not made."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

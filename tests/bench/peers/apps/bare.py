@@ -1,6 +1,6 @@
 """The counter job as a bare aiokafka loop: poll, count in a dict, one transaction with outputs, changelog and offsets.
 
-The ceiling of what Python and aiokafka give here. It keeps its state in memory alone and reads its whole changelog at the start;
+The ceiling of what Python and aiokafka give here. Its state is in memory alone and its changelog is read at each start;
 a rebalance, more state than memory, or a failed send that aiokafka does not report would each break it.
 """
 
