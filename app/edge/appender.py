@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from app.contract.partitions import partition_of
+from app.contract.topics import DEADLETTER
+from app.edge.letters import unserved
 from app.edge.record import Record
 from app.settings import Settings
 from app.stream.clients import wait_for_broker
@@ -28,7 +30,7 @@ RETRY_BACKOFF_MS = 20
 
 
 class MissingTopicError(KafkaError):  # type: ignore[misc]
-    """A record's topic is not there: an operator's to create."""
+    """Not even dead letters have one: an operator's to create."""
 
 
 class Appender:
@@ -59,19 +61,13 @@ class Appender:
             raise
         self._producer = producer
 
-    def has(self, topic: str) -> bool:
-        """False only when the cluster said that there is no such topic."""
-        return self._producer is None or bool(self._partitions(topic))
-
-    async def learn(self, topics: Iterable[str]) -> None:
-        """Asks the cluster about topics that were not known when it connected."""
-        if self._producer is not None:
-            await self._producer.client.set_topics([self._settings.topic(topic) for topic in topics])
-
     async def append(self, records: Sequence[Record]) -> None:
         """Returns when Kafka has all of them."""
         if self._producer is None:
             raise KafkaError("not connected")
+        missing = await self._missing({record.topic for record in records})
+        if missing:
+            records = [unserved(record) if record.topic in missing else record for record in records]
         waiting: list[asyncio.Future[object]] = []
         for (topic, partition), batch in self._by_partition(records).items():
             await self._send(topic, partition, batch, waiting)
@@ -90,6 +86,22 @@ class Appender:
         self.disconnect()
         if self._closing:
             await asyncio.wait(self._closing, timeout=REQUEST_TIMEOUT_MS / 1000)
+
+    async def _missing(self, topics: Iterable[str]) -> set[str]:
+        """Those that the cluster says it has not, asked once more: one may have been made since it connected.
+
+        Their events become dead letters. One type without a topic must not keep every other event out of Kafka.
+        """
+        assert self._producer is not None
+        unknown = {topic for topic in topics if not self._partitions(topic)}
+        for topic in unknown:
+            await self._producer.client.add_topic(self._settings.topic(topic))
+        if unknown:
+            await self._producer.client.force_metadata_update()
+        missing = {topic for topic in unknown if not self._partitions(topic)}
+        if DEADLETTER in missing:
+            raise MissingTopicError(f"no topic {self._settings.topic(DEADLETTER)}; create it with `truelift topics init`")
+        return missing
 
     async def _send(
         self, topic: str, partition: int, records: Sequence[Record], waiting: "list[asyncio.Future[object]]"
@@ -112,8 +124,6 @@ class Appender:
             count = counts.get(topic)
             if count is None:
                 count = counts[topic] = self._partitions(topic)
-                if not count:
-                    raise MissingTopicError(f"no topic {self._settings.topic(topic)}; create it with `truelift topics init`")
             # A record without a key has no unit, so any partition will do.
             number = record.received_us % count if record.key is None else partition_of(record.key.decode(), count)
             batches[topic, number].append(record)

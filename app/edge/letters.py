@@ -15,6 +15,7 @@ from app.edge.record import Record
 
 SOURCE_PREFIX = "edge:"
 SPOOL = "spool"
+UNSERVED = "unserved"
 
 
 def letter(source: str, place: int, original: bytes, rejection: Rejection, received_us: int) -> Record:
@@ -29,6 +30,13 @@ def letter(source: str, place: int, original: bytes, rejection: Rejection, recei
     }
     key = None if rejection.unit is None else rejection.unit.encode()
     return Record(DEADLETTER, key, orjson.dumps(body), "", received_us)
+
+
+def unserved(record: Record) -> Record:
+    """Of a record whose type is in the catalogue and has no topic."""
+    message = f"there is no topic {record.topic}; create it with `truelift topics init`, then send the event again"
+    unit = None if record.key is None else record.key.decode()
+    return letter(UNSERVED, 0, record.value, Rejection("missing_topic", message, record.event_id, unit), record.received_us)
 
 
 def repeated(record: Record, offset: int) -> Record:

@@ -1,5 +1,6 @@
 """What each protocol hears, and what is in the topics then; on the wire, without an SDK between."""
 
+import asyncio
 import gzip
 import json
 import uuid
@@ -9,9 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from app.contract.catalogue import DEFAULT_CATALOGUE
 from app.contract.ids import event_uuid
-from tests.edge.conftest import ORIGIN
-from tests.edge.process import PUBLIC_KEY, SERVER_KEY, SLOW_KEY, EdgeProcess, Stored, envelope, stored
+from app.contract.topics import topic_specs
+from app.governance import drafts
+from app.governance.keys import load_key
+from app.governance.writer import GovernanceWriter
+from app.stream.admin import ensure_topics
+from tests.edge.conftest import ORIGIN, MakeEdge
+from tests.edge.process import PUBLIC_KEY, SERVER_KEY, SLOW_KEY, EdgeProcess, Stored, catalogue, envelope, install, stored
 
 pytestmark = pytest.mark.kafka
 
@@ -273,3 +280,29 @@ async def test_an_event_past_its_bound_is_a_dead_letter_and_the_others_are_taken
     assert len(await of_user(edge, f"u-{word}", "events.page_view")) == 1
     (letter,) = [letter for letter in await letters(edge, word) if letter["reason"] == "oversized"]
     assert json.loads(b64decode(letter["original_base64"])) == large
+
+
+async def test_a_type_without_a_topic_makes_dead_letters_and_the_others_go_on(make_edge: MakeEdge) -> None:
+    """The catalogue may name a type before an operator has created its topic."""
+    edge = make_edge()
+    await install(edge.settings)
+    added = {**DEFAULT_CATALOGUE.model_dump(mode="json")["event_types"], "late_type": {"budget_ms": 100, "class": "low"}}
+    key = load_key(edge.settings, "ann")
+    async with GovernanceWriter(edge.settings, key) as writer:
+        await writer.append(drafts.catalogue(catalogue(event_types=added).model_dump(mode="json")), reason="a new type")
+    await asyncio.to_thread(edge.start)
+    await asyncio.to_thread(edge.wait_until_direct)
+    sent = [envelope(str(uuid.uuid4()), event_name="late_type"), envelope(str(uuid.uuid4()))]
+    client = httpx.Client(base_url=edge.url, auth=(PUBLIC_KEY, ""))
+    answer = client.post("/v1/events", json=sent)
+    assert answer.json() == {"accepted": 2, "rejected": []}
+    assert edge.status()["kafka"] == "direct"
+    (letter,) = await stored(edge.settings, "deadletter")
+    assert letter.value["reason"] == "missing_topic"
+    assert [record.value["event_id"] for record in await stored(edge.settings, "events.page_view")] == [sent[1]["event_id"]]
+    late = [spec for spec in topic_specs(added, 1 << 20) if spec.name == "events.late_type"]
+    await ensure_topics(edge.settings, late)
+    assert client.post("/v1/events", json=sent[0]).status_code == 200
+    client.close()
+    (record,) = await stored(edge.settings, "events.late_type")
+    assert record.value["event_id"] == sent[0]["event_id"]

@@ -29,7 +29,7 @@ def command(settings: Settings, *arguments: str) -> str:
 
 
 def status_with(edge: EdgeProcess, key: str) -> int:
-    return httpx.post(f"{edge.url}/v1/events", json=envelope(str(uuid.uuid4())), auth=(key, "")).status_code
+    return httpx.post(f"{edge.url}/v1/events", json=envelope(str(uuid.uuid4())), auth=(key, ""), timeout=SECONDS).status_code
 
 
 async def until_status(edge: EdgeProcess, key: str, wanted: int) -> None:
