@@ -7,15 +7,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 
 from app.chaos.plan import Plan
 from app.errors import CallerError
 from app.settings import Settings
 
 _DEFAULT = Plan()
-# Without a terminal the table still needs its width.
-PLAIN_WIDTH = 128
 
 
 def chaos(
@@ -70,14 +67,12 @@ def run_plan(plan: Plan, json: Path | None) -> None:
     # Not at the top of the module: `truelift --help` does not wait for the client libraries.
     import uvloop
 
-    from app.chaos.report import show
     from app.chaos.run import drill
+    from app.chaos.screen import make_console, show
 
     # Clients say at length that brokers are away; here they are meant to be.
     logging.basicConfig(level=logging.CRITICAL)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
+    console = make_console()
 
     def say(text: str) -> None:
         console.print(text, style="dim", highlight=False, markup=False)

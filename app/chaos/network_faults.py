@@ -10,6 +10,7 @@ from app.chaos.post import Post
 from app.chaos.recovery import comes, goes_on, until
 from app.chaos.site import Site
 from app.chaos.traps import HeldCommit, LostAnswer
+from app.stream.exits import ExitCode
 
 # Of the cuts, those that last until others have taken the partitions over.
 LONG_CUTS = 0.5
@@ -17,7 +18,8 @@ LONG_CUTS = 0.5
 
 async def cut(site: Site) -> float:
     """By resets or by a hole, until somebody has met it, or for longer than the session."""
-    async with site.claim(supervised=True) as post:
+    # A worker that is started into the cut finds no broker, and says that a person must act.
+    async with site.claim(supervised=True, excused=[ExitCode.OPERATOR]) as post:
         began, chance = time.time(), site.plan.chance
         post.gate.cut(chance.choice(("reset", "hole")))
         try:

@@ -4,7 +4,7 @@ Owns who starts it: the fault that has claimed the post, else its supervision. R
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from app.chaos.disks import Disk
 from app.chaos.gate import Gate
@@ -16,7 +16,7 @@ Ended = Callable[["Post", int], None]
 
 
 class Post:
-    """manned: a worker belongs here. claimed: a fault is at work."""
+    """manned: a worker belongs here. claimed: a fault is at work. excused: exit codes that this fault explains."""
 
     def __init__(self, worker: WorkerProcess, gate: Gate, disk: Disk) -> None:
         self.worker = worker
@@ -24,6 +24,7 @@ class Post:
         self.disk = disk
         self.manned = False
         self.claimed = False
+        self.excused: frozenset[int] = frozenset()
         self._supervised = asyncio.Event()
 
     @property
@@ -36,15 +37,15 @@ class Post:
         self.worker.start()
         self._supervised.set()
 
-    def claim(self, *, supervised: bool) -> None:
+    def claim(self, *, supervised: bool, excused: Collection[int] = ()) -> None:
         """supervised: should the worker end of the fault, it is started again as anywhere else."""
         assert not self.claimed, f"{self.name} has a fault already"
-        self.claimed = True
+        self.claimed, self.excused = True, frozenset(excused)
         if not supervised:
             self._supervised.clear()
 
     def release(self) -> None:
-        self.claimed = False
+        self.claimed, self.excused = False, frozenset()
         if self.manned:
             self._supervised.set()
 

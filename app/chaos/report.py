@@ -1,12 +1,9 @@
-"""What a drill adds up to: faults of each kind, how soon work went on, and the two proofs; as JSON and on screen."""
+"""What a drill adds up to: faults of each kind, how soon work went on, and the two proofs; as JSON. The screen is screen.py."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from app.chaos.faults import Fault
 from app.chaos.plan import Plan
@@ -93,7 +90,7 @@ class Report:
             "seconds": round(self.seconds, 1),
             "faults": happened.faults,
             "faults_a_minute": round(self.faults_a_minute, 1),
-            "kinds": {fault.kind: self._kind(fault) for fault in self.faults},
+            "kinds": {fault.kind: self.kind(fault) for fault in self.faults},
             "governance_moves": dict(self.moves),
             "unasked_ends": {str(code): count for code, count in happened.ends.items()},
             "shown_ends": [end._asdict() for end in happened.shown_ends],
@@ -105,7 +102,7 @@ class Report:
             "verify": self.proof.verify,
         }
 
-    def _kind(self, fault: Fault) -> dict[str, Any]:
+    def kind(self, fault: Fault) -> dict[str, Any]:
         seconds = sorted(self.happened.seconds[fault.kind])
         return {
             "how": fault.how,
@@ -120,35 +117,3 @@ class Report:
 def quantile(ordered: Sequence[float], share: float) -> float | None:
     """The least value that a share of them do not exceed; None of none."""
     return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 2) if ordered else None
-
-
-def show(report: Report, console: Console) -> None:
-    plan, check, verify = report.plan, report.proof.check, report.proof.verify
-    console.rule(f"truelift chaos: {plan.minutes:g} minutes, {plan.workers} workers, {plan.brokers} brokers, seed {plan.seed}")
-    table = Table(box=None)
-    for name in ("fault", "how", "count", "p50 s", "p99 s", "max s"):
-        table.add_column(name, justify="left" if name in ("fault", "how") else "right")
-    for fault in report.faults:
-        kind = report._kind(fault)
-        shown = ["" if kind["seconds"][name] is None else f"{kind['seconds'][name]:.2f}" for name in ("p50", "p99", "max")]
-        why = kind["impossible"]
-        table.add_row(fault.kind, fault.how if why is None else f"not possible here: {why}", str(kind["count"]), *shown)
-    console.print(table)
-    minute = f"{report.happened.faults} faults, {report.faults_a_minute:.1f} a minute"
-    ends = ", ".join(f"{code} {count}" for code, count in sorted(report.happened.ends.items())) or "none"
-    console.print(f"{minute}; workers that ended in doubt and were started again, by exit code: {ends}", highlight=False)
-    moves = ", ".join(f"{name} {count}" for name, count in sorted(report.moves.items()))
-    console.print(f"governance: {moves}", highlight=False)
-    load = f"{report.acknowledged:,} signals at {report.rate:,.0f}/s over {report.load_seconds:.0f} s"
-    console.print(f"{load}, {report.unsure} unsure; journal complete {report.catch_up_seconds:.1f} s later", highlight=False)
-    console.print(
-        f"check: {sum(check['journal'].values()):,} journal records, {sum(check['rows'].values()):,} rows, "
-        f"{check['store_rows']:,} rows on {sum(check['stores'].values())} stores compared",
-        highlight=False,
-    )
-    console.print(f"replay verify: {verify['identical']:,} of {verify['records']:,} journal records identical", highlight=False)
-    bad, failures = report.bad(), report.failures()
-    colour = "red" if failures else "green"
-    for failure in failures:
-        console.print(f"[red]✗[/red] {failure}", highlight=False, soft_wrap=True)
-    console.print(f"[{colour}]{', '.join(f'{name} {count}' for name, count in bad.items())}[/{colour}]", highlight=False)

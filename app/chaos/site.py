@@ -6,7 +6,7 @@ Owns building it up and taking it down. Refuses a folder that no drill made, and
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
@@ -83,14 +83,16 @@ class Site:
     # -- what faults ask for
 
     @asynccontextmanager
-    async def claim(self, *, supervised: bool = False, owner: bool = True) -> AsyncIterator[Post]:
+    async def claim(
+        self, *, supervised: bool = False, owner: bool = True, excused: Collection[int] = ()
+    ) -> AsyncIterator[Post]:
         """A worker at its post, for one fault alone. owner: one that has partitions."""
         free = [post for post in self.posts if post.manned and not post.claimed]
         self.plan.chance.shuffle(free)
         for post in free:
             if post.claimed or (owner and not await post.owns()):
                 continue
-            post.claim(supervised=supervised)
+            post.claim(supervised=supervised, excused=excused)
             try:
                 yield post
             finally:
