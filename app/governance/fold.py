@@ -9,7 +9,7 @@ from collections import Counter
 from app.contract.catalogue import Catalogue
 from app.engine.policies import RETIRED, Policies, PolicyInForce, compile_policies
 from app.governance.judge import judge
-from app.governance.records import Record, RefusedError, parse
+from app.governance.records import Record, RefusedError, sealed
 from app.governance.signatures import GENESIS_HASH, read_public_key
 from app.governance.state import IN_FORCE, PolicyLog, State, Version, first_state
 
@@ -28,7 +28,7 @@ class Fold:
         """Takes the record at `offset`, appended by the broker at `append_us`. None: applied; else the code of its refusal."""
         self.offset = offset
         try:
-            self.state = judge(self.state, parse(raw), append_us)
+            self.state = judge(self.state, sealed(raw), append_us)
         except RefusedError as refusal:
             self.refused[refusal.code] += 1
             return refusal.code
@@ -37,7 +37,7 @@ class Fold:
 
     def check(self, record: Record, append_us: int) -> None:
         """Would `record` be applied next? Raises RefusedError with what and remedy when not; changes nothing."""
-        judge(self.state, parse(record.raw()), append_us)
+        judge(self.state, sealed(record.raw()), append_us)
 
     @property
     def seq(self) -> int:

@@ -1,7 +1,8 @@
-"""May this record be applied, and what state follows? Pure: (State, Record, append time) -> State, or RefusedError with a code.
+"""May this record be applied, and what state follows? Pure: (State, Sealed, append time) -> State, or RefusedError with a code.
 
 The order of the questions: is it signed by a known, valid key; may that key's role write this type; is it next in the chain;
-is its time credible; is the move legal. The moves themselves are in policy_moves.py, admin_moves.py and topology.py.
+is its time credible; are its bytes canonical; is the move legal. So what looks into a body, which costs time, is asked of the
+holder of a valid key alone, and not of an old record again. The moves are in policy_moves.py, admin_moves.py and topology.py.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from app.governance.policy_moves import (
     apply_retired,
     apply_rolled_back,
 )
-from app.governance.records import Record, RefusedError
+from app.governance.records import Record, RefusedError, Sealed
 from app.governance.signatures import is_signed_by, record_hash
 from app.governance.state import Key, State
 from app.governance.topology import after_topology
@@ -50,27 +51,29 @@ _EFFECTS: dict[RecordType, Callable[[State, Record], State]] = {
 }
 
 
-def judge(state: State, record: Record, append_us: int) -> State:
-    """The state after `record`, which the broker appended at `append_us`. Raises RefusedError; never changes `state`."""
+def judge(state: State, sealed: Sealed, append_us: int) -> State:
+    """The state after the record, which the broker appended at `append_us`. Raises RefusedError; never changes `state`."""
     if append_us == NO_BROKER_TIME:
         raise RefusedError("no_broker_time", "the record's time is its writer's word", BROKER_TIME_REMEDY)
-    _check_key(_signer(state, record), record, append_us)
-    _check_chain(state, record)
-    _check_words(record, append_us)
+    _check_key(_signer(state, sealed), sealed.record, append_us)
+    _check_chain(state, sealed.record)
+    _check_words(sealed.record, append_us)
+    record = sealed.check()
     if record.type == "topology":  # the one effect that has the broker's time in it
         after = replace(state, partitions=after_topology(state.partitions, record.body, append_us))
     else:
         after = _EFFECTS[record.type](state, record)
-    return replace(after, seq=record.seq, head_hash=record_hash(record.raw()))
+    return replace(after, seq=record.seq, head_hash=record_hash(sealed.raw))
 
 
-def _signer(state: State, record: Record) -> Key:
+def _signer(state: State, sealed: Sealed) -> Key:
+    record = sealed.record
     if not record.signature:
         raise RefusedError("unsigned", "the record carries no signature", "Sign it: truelift --as NAME")
     key = state.keys.get(record.key_id)
     if key is None:
         raise RefusedError("unknown_key", f"no keys record knows {record.key_id!r}", "Let root register it: truelift keys new")
-    if not is_signed_by(record, key.public_key):
+    if not is_signed_by(sealed, key.public_key):
         what = f"the signature is not one of key {key.key_id}"
         raise RefusedError("bad_signature", what, "The record was changed after it was signed; sign it anew")
     return key

@@ -35,16 +35,22 @@ def is_integer(value: Any) -> TypeGuard[int]:
 
 
 def json_problems(body: Any, max_bytes: int) -> list[Problem]:
-    """What canonical JSON within `max_bytes` cannot carry. Its depth first: everything else recurses."""
-    if (path := _too_deep(body)) is not None:
-        return [Problem(path, f"the nesting is deeper than {MAX_DEPTH}", "Flatten it")]
-    foreign = list(_foreign_values(body, ()))
-    if foreign:
-        return foreign
+    """What canonical JSON within `max_bytes` cannot carry."""
+    found = list(unsayable(body))
+    if found:
+        return found
     size = len(canonical(body))
     if size > max_bytes:
         return [Problem((), f"the body has {size} bytes", f"Keep it within {max_bytes} bytes")]
     return []
+
+
+def unsayable(body: Any) -> Iterator[Problem]:
+    """What canonical JSON cannot carry at any length. The depth first: everything else recurses."""
+    if (path := _too_deep(body)) is not None:
+        yield Problem(path, f"the nesting is deeper than {MAX_DEPTH}", "Flatten it")
+    else:
+        yield from _foreign_values(body, ())
 
 
 def _too_deep(value: Any) -> FieldPath | None:

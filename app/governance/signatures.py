@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.errors import CallerError
-from app.governance.records import Record
+from app.governance.records import Record, Sealed
 
 # prev_hash of the first record.
 GENESIS_HASH = "0" * 64
@@ -59,12 +59,13 @@ def sign(record: Record, private_key: Ed25519PrivateKey) -> Record:
     return record._replace(signature=encode(private_key.sign(record.signing_bytes())))
 
 
-def is_signed_by(record: Record, public_key: bytes) -> bool:
-    signature = decode(record.signature)
-    if not signature:
+def is_signed_by(sealed: Sealed, public_key: bytes) -> bool:
+    """Over the bytes as they lie in the log, whatever they say."""
+    signature, signed = decode(sealed.record.signature), sealed.signed_bytes()
+    if not signature or signed is None:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, record.signing_bytes())
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
     except InvalidSignature:
         return False
     return True

@@ -19,7 +19,7 @@ from app.governance.fold import Fold
 from app.governance.judge import NO_BROKER_TIME
 from app.governance.moves import RECORD_TYPES, ROLES
 from app.governance.records import Record
-from app.governance.signatures import key_id_of, record_hash, sign
+from app.governance.signatures import encode, key_id_of, record_hash, sign
 from app.governance.state import State
 from tests.governance.conftest import EXAMPLE, KEY, ROLE_HOLDER, Ledger
 
@@ -311,9 +311,17 @@ def with_a_space(case: Case) -> bytes:
     return case.honest.raw() + b" "
 
 
+def in_another_spelling(case: Case) -> bytes:
+    """The same content, and signed as it is written: only its bytes are not the canonical ones."""
+    unsigned = case.honest._replace(signature="").raw().replace(b'{"actor":', b'{ "actor":', 1)
+    before, _, after = unsigned.rpartition(b',"signature":""')
+    signature = encode(case.private.sign(before + after))
+    return before + f',"signature":"{signature}"'.encode() + after
+
+
 # What a forgery comes to, whoever signs it and whatever it says.
 ALWAYS: dict[Callable[[Case], bytes], str] = {
-    with_a_space: "malformed",
+    with_a_space: "bad_signature",
     unsigned: "unsigned",
     by_a_stranger: "unknown_key",
     from_another_installation: "unknown_key",
@@ -333,6 +341,7 @@ WHERE_THE_ROLE_MAY: dict[Callable[[Case], bytes], str] = {
     dated_back: "ts_out_of_bounds",
     dated_ahead: "ts_out_of_bounds",
     without_a_reason: "no_reason",
+    in_another_spelling: "malformed",
 }
 
 

@@ -1,6 +1,7 @@
 """Every refusal has its code, changes nothing, and its negative control is applied."""
 
 import copy
+import time
 from typing import Any
 
 import orjson
@@ -33,23 +34,81 @@ def test_a_record_that_is_none_is_malformed(ledger: Any, body: dict[str, Any]) -
         b"",
         b"[]",
         b"{",
-        good.raw() + b" ",
-        orjson.dumps(fields, option=orjson.OPT_INDENT_2),
+        b'{"a":' * 900 + b"1" + b"}" * 900,
         canonical(fields | {"more": 1}),
         canonical(fields | {"schema": "truelift.governance/2"}),
         canonical(fields | {"seq": "1"}),
         canonical(fields | {"seq": True}),
+        canonical(fields | {"seq": 5}).replace(b'"seq":5', b'"seq":' + b"[" * 900 + b"]" * 900),
+        canonical(fields | {"schema": 5}).replace(b'"schema":5', b'"schema":' + b"[" * 900 + b"]" * 900),
         canonical(fields | {"type": "deleted"}),
         canonical(fields | {"role": "king"}),
         canonical(fields | {"ts": "yesterday"}),
         canonical(fields | {"ts": "2026-11-22T10:15:30"}),
         canonical(fields | {"reason": "x" * 2001}),
         canonical(fields | {"body": {"n": 1}}).replace(b'{"n":1}', b'{"n":1e999}'),
-        canonical(fields | {"body": {}}).replace(b'"body":{}', b'"body":' + b'{"a":' * 200 + b"1" + b"}" * 200),
         b'{"seq":' + b"1" * 1_000_000 + b"}",
     ):
         refused(ledger, raw, "malformed")
     assert ledger.put(good.raw()) is None
+
+
+SPELLINGS = {
+    "a space": lambda raw: raw.replace(b'{"actor"', b'{ "actor"', 1),
+    "an escape": lambda raw: raw.replace(b'"because"', b'"b\\u0065cause"', 1),
+    "another order": lambda raw: raw.replace(b'"reason":"because","role":"author"', b'"role":"author","reason":"because"', 1),
+    "a great number": lambda raw: raw.replace(b'"body":{', b'"body":{"A":' + b"9" * 17 + b",", 1),
+    "a depth bomb": lambda raw: raw.replace(b'"body":{', b'"body":{"A":' + b'{"a":' * 200 + b"1" + b"}" * 200 + b",", 1),
+    "a field twice": lambda raw: raw.replace(b'{"actor":', b'{"actor":"ben","actor":', 1),
+    "a line end": lambda raw: raw + b"\n",
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_bytes_that_are_not_canonical_are_refused_with_and_without_a_signature_over_them(
+    ledger: Any, body: dict[str, Any], name: str
+) -> None:
+    good = ledger.signed("ana", propose(body))
+    spelt = SPELLINGS[name](good.raw())
+    assert spelt != good.raw()
+    refused(ledger, spelt, "bad_signature")
+    ledger.now_us -= SECOND_US  # as if it were the first attempt
+    before, _, after = spelt.rpartition(f',"signature":"{good.signature}"'.encode())
+    signature = encode(ledger.private["ana"].sign(before + after))
+    refused(ledger, before + f',"signature":"{signature}"'.encode() + after, "malformed")
+    assert ledger.put(good.raw()) is None
+
+
+def test_a_signature_that_stands_in_the_body_is_none(ledger: Any) -> None:
+    """The text of a signature inside a body, and none where it belongs: what is cut out is never the wrong piece."""
+    good = ledger.signed("otto", Draft("checkpoint", None, None, {"digest": "d" * 64}))
+    for text in (good.signature, f'x","signature":"{good.signature}'):
+        record = ledger.draft("otto", Draft("checkpoint", None, None, {"digest": "d" * 64, "note": f',"signature":"{text}"'}))
+        refused(ledger, record._replace(signature=good.signature).raw(), "bad_signature")
+        ledger.now_us -= SECOND_US
+    signed = ledger.signed("otto", Draft("checkpoint", None, None, {"digest": "d" * 64, "note": ',"signature":"'}))
+    assert ledger.put(signed.raw()) is None
+
+
+def test_who_cannot_sign_cannot_make_a_worker_think_long(ledger: Any) -> None:
+    """A record of full size, unsigned and as an old one again, against what its holder's own record costs."""
+    numbers = {"digest": "d" * 64, "n": [1] * 200_000}
+    record = ledger.signed("otto", Draft("checkpoint", None, None, numbers))
+
+    def cost(raw: bytes, code: str | None) -> float:
+        before = ledger.fold.state
+        began = time.process_time()
+        assert ledger.put(raw) == code
+        seconds = time.process_time() - began
+        ledger.now_us -= SECOND_US
+        ledger.fold.state = before
+        return seconds
+
+    honest = cost(record.raw(), None)
+    assert min(cost(record._replace(signature="").raw(), "unsigned") for _ in range(3)) < honest / 5
+    assert min(cost(record._replace(reason="forged").raw(), "bad_signature") for _ in range(3)) < honest / 5
+    assert ledger.put(record.raw()) is None
+    assert min(cost(record.raw(), "out_of_chain") for _ in range(3)) < honest / 5
 
 
 def test_a_signature_must_be_there_be_right_and_be_of_a_known_key(ledger: Any, body: dict[str, Any]) -> None:
