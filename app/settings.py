@@ -20,6 +20,11 @@ from app.credentials import Credentials, SaslMechanism, SecurityProtocol
 from app.errors import OperatorError
 
 PREFIX = "TRUELIFT_"
+# Paths that a child process, which may run in another folder, must take for the same.
+ABSOLUTE = (
+    "data_dir", "keys_dir", "warehouse_dir", "edge_dir",
+    "kafka_sasl_password_file", "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile",
+)  # fmt: skip
 log = logging.getLogger(__name__)
 
 # Kubernetes injects these for a Service that is called "truelift"; they are nobody's misspelling.
@@ -52,7 +57,9 @@ class Settings(BaseSettings):
     root_public_key: str | None = Field(None, description="none: the text of <keys_dir>/root.pub")
     warehouse_dir: Path | None = Field(None, description="none: <data_dir>/warehouse")
     warehouse_catalogue: dict[str, str] | None = Field(
-        None, repr=False, description="pyiceberg's catalogue properties as JSON; none: SQLite and files in the warehouse's folder"
+        None,
+        repr=False,
+        description="pyiceberg's catalogue properties as JSON; none: SQLite and files in the warehouse's folder",
     )
     actor: str | None = Field(None, description="name of the key that governance commands sign with (--as)")
 
@@ -89,7 +96,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise _explained(error) from None
 
-    @field_validator("data_dir", "keys_dir", "warehouse_dir", "edge_dir", mode="after")
+    @field_validator(*ABSOLUTE, mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children (workers, the broker) may run elsewhere and must mean the same folder.

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.analysis.lift_report import Comparison, LiftReport, MetricLift
@@ -22,7 +24,7 @@ _LEFT_OUT = {
 
 def show(report: LiftReport, console: Console) -> None:
     console.print(f"[bold]{report.key}: {report.verdict}[/bold]", highlight=False)
-    console.print(report.because, highlight=False, style="dim")
+    console.print(report.because, highlight=False, style="dim", markup=False)
     console.print(_about(report), highlight=False)
     console.print(_arms(report))
     if report.is_open:
@@ -66,7 +68,7 @@ def _arms(report: LiftReport) -> Table:
         table.add_row(size.arm, f"{size.assigned:,}", expected, f"{size.exposed:,}" if size.exposed else NOTHING)
     for population, test in report.srm.items():
         said = "MISMATCH" if test.alarm else "as drawn"
-        table.caption = f"{table.caption or ''}{population} {said} (p = {test.p:.2g})  "
+        table.caption = f"{table.caption or ''}{population}: {said}, p = {test.p:.2g}\n"
     return table
 
 
@@ -85,32 +87,38 @@ def _metrics(title: str, metrics: Iterable[MetricLift]) -> Table:
 
 
 def _comparisons(title: str, names: list[str], rows: Iterable[tuple[list[str], Comparison]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in (*names, "arm", "of"):
-        table.add_column(name, overflow="fold")
-    for name in ("people", "means", "difference", "relative", "p"):
+    """What belongs to the control stands above what belongs to the arm: it fits a terminal of 80 characters."""
+    table = Table(title=title, title_justify="left", box=box.HORIZONTALS, show_lines=True, pad_edge=False)
+    table.add_column(" ".join((*names, "and arm")), max_width=20)
+    for name in ("people", "mean"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column("difference, relative, verdict", max_width=34)
+    table.add_column("p", justify="right", no_wrap=True)
     for cells, comparison in rows:
-        table.add_row(*cells, comparison.arm, comparison.population, *_figures(comparison), comparison.verdict or "")
+        what = f"{' '.join(cells)}\n{comparison.arm}, {comparison.population}"
+        table.add_row(escape(what), *_figures(comparison))  # a segment is what some client sent
     return table
 
 
 def _figures(comparison: Comparison) -> list[str]:
     found = comparison.effect
     if found is None:
-        return [NOTHING] * 5
+        return [NOTHING, NOTHING, comparison.verdict or "", NOTHING]
+    lines = [f"{found.difference:+.3g}{_interval(found.difference_ci, '+.3g')}"]
+    if found.relative is not None:
+        lines.append(f"{found.relative:+.1%}{_interval(found.relative_ci, '+.1%')}")
+    if comparison.verdict is not None:
+        lines.append(f"[bold]{comparison.verdict}[/bold]")
     return [
-        f"{found.people[0]:,} | {found.people[1]:,}",
-        f"{found.means[0]:.4g} | {found.means[1]:.4g}",
-        f"{found.difference:+.4g}{_interval(found.difference_ci, '+.4g')}",
-        NOTHING if found.relative is None else f"{found.relative:+.1%}{_interval(found.relative_ci, '+.1%')}",
+        "\n".join(f"{people:,}" for people in found.people),
+        "\n".join(f"{mean:.4g}" for mean in found.means),
+        "\n".join(lines),
         f"{found.p if comparison.p_adjusted is None else comparison.p_adjusted:.3g}",
     ]
 
 
 def _interval(interval: Interval | None, form: str) -> str:
-    return "" if interval is None else f"\n{format(interval[0], form)} to {format(interval[1], form)}"
+    return "" if interval is None else f" ({format(interval[0], form)} to {format(interval[1], form)})"
 
 
 def _over_time(report: LiftReport) -> Table:

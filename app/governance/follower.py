@@ -107,7 +107,7 @@ class GovernanceFollower:
 
     @property
     def partitions(self) -> Partitions:
-        """The partition count in force and the change of it that is under way."""
+        """The partition count and the change of it that is under way, by the last record read."""
         return self._fold.state.partitions
 
     def stale(self) -> bool:

@@ -5,7 +5,7 @@ Each step can be repeated after a crash between the two: a file without a record
 
 from app.errors import CallerError
 from app.governance.drafts import register_key, revoke_key
-from app.governance.keys import ROOT, SigningKey, create_key, key_exists, load_key
+from app.governance.keys import ROOT, SigningKey, create_key, key_exists, load_key, publish_root
 from app.governance.moves import Role
 from app.governance.signatures import encode
 from app.governance.state import ROOT_ACTOR
@@ -17,6 +17,7 @@ async def init_root(settings: Settings, reason: str = "the first key of this ins
     """The root key and the log's first record, which says whose log it is."""
     known = key_exists(settings, ROOT)
     key = load_key(settings, ROOT) if known else create_key(settings, ROOT)
+    publish_root(settings, key)
     async with GovernanceWriter(settings, key, encode(key.public_key)) as writer:
         if writer.fold.seq > 0:
             raise CallerError("this installation has its root key and its first record", "Go on with truelift keys new")

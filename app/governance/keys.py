@@ -3,7 +3,6 @@
 Refuses to overwrite a key, and to use one that others can read.
 """
 
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 from app.contract.times import format_us, micros, parse_us
 from app.errors import CallerError
 from app.governance.signatures import encode, key_id_of
+from app.secret_files import write_secret
 from app.settings import Settings
 
 ROOT = "root"
-_OWNER_ONLY = 0o600
 _OTHERS = 0o077
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
@@ -47,16 +46,18 @@ def create_key(settings: Settings, name: str) -> SigningKey:
     """A new key in its own file. Beside the root key, its public half as root.pub: the setting that every worker needs."""
     path = _path(settings, name)
     key = SigningKey(name, Ed25519PrivateKey.generate())
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        write_secret(path, key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     except FileExistsError:
         raise CallerError(f"the key {name!r} exists: {path}", "Choose another name, or use the key as it is") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     if name == ROOT:
-        _root_file(settings).write_text(encode(key.public_key) + "\n")
+        publish_root(settings, key)
     return key
+
+
+def publish_root(settings: Settings, key: SigningKey) -> None:
+    """Also of a key whose creation was cut short between the two files."""
+    _root_file(settings).write_text(encode(key.public_key) + "\n")
 
 
 def load_key(settings: Settings, name: str) -> SigningKey:

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.stream.certificates import Authority, write_secret
+from app.secret_files import write_secret
+from app.stream.certificates import Authority
 from app.stream.ports import HOST
 
 MUTUAL = "MUTUAL"
@@ -63,6 +64,7 @@ class BrokerSecurity:
         """Of kafka-storage, so that the first user is there from the start; the password goes by a file, gone afterwards."""
         password = self.password_file(ADMIN).read_text()
         file = self.authority.folder / "format.arguments"
+        file.unlink(missing_ok=True)  # of a start that was killed
         write_secret(file, f"--add-scram\n{MECHANISM}=[name={ADMIN},password={password}]\n".encode())
         try:
             yield (f"@{file}",)

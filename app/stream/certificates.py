@@ -5,7 +5,6 @@ authority for anything but development and tests: its key lies beside what it si
 """
 
 import ipaddress
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.secret_files import make_secret_folder, write_secret
+
 # As long as a data folder may be kept.
 VALID_DAYS = 3650
 # Clocks of a machine and of its containers differ by less.
 CLOCK_SKEW = timedelta(hours=1)
-OWNER_ONLY = 0o600
-FOLDER_OWNER_ONLY = 0o700
 
 PrivateKey = ec.EllipticCurvePrivateKey
 
@@ -31,7 +30,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cafile = folder / "ca.pem"
-        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_OWNER_ONLY)
+        make_secret_folder(folder)
         key_file = folder / "ca.key"
         if not key_file.exists():
             key = ec.generate_private_key(ec.SECP256R1())
@@ -100,12 +99,3 @@ def _distinguished(name: str) -> x509.Name:
 
 def _pem(key: PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def write_secret(file: Path, content: bytes) -> None:
-    """Never readable by others, not even for a moment, and never half there."""
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as opened:
-        opened.write(content)
-    fresh.replace(file)

@@ -44,7 +44,7 @@ class Housekeeping:
         self._commits[name] += 1
         if self._commits[name] >= MERGE_FILES:
             self._commits[name] = 0
-            merge(self._store, name)
+            merge(self._store, name, MERGE_FILES)
         if time.monotonic() - self._tidied_at >= TIDY_SECONDS:
             self.tidy()
 
@@ -54,7 +54,7 @@ class Housekeeping:
             tidy(self._store, table.name, datetime.now(UTC) - timedelta(minutes=KEEP_MINUTES))
 
 
-def merge(store: Store, name: str, least_files: int = MERGE_FILES) -> int:
+def merge(store: Store, name: str, least_files: int) -> int:
     """How many small files became one; 0 when there were too few."""
     table = store.load(name)
     tasks = _small(table)

@@ -83,7 +83,7 @@ FORGED: dict[str, Callable[[Log], bytes]] = {
     "a key id that is none": lambda log: fields_of(log, key_id={}),
     "a policy that is none": lambda log: fields_of(log, policy=[KEY]),
     "a body of another kind": lambda log: fields_of(log, body=[1]),
-    "a depth bomb": lambda log: nested(log, 900),
+    "a depth bomb": lambda log: nested(log, 1000),
     "a body just too deep": lambda log: nested(log, MAX_DEPTH),
     "a long one": lambda log: fields_of(log, reason="x" * (1 << 20)),
     "a number that JSON cannot say twice alike": lambda log: fields_of(log, body={"n": 2**60}),
@@ -96,6 +96,7 @@ FORGED: dict[str, Callable[[Log], bytes]] = {
     "a kill in a role not held": lambda log: signed_kill(log, "guard", "operator"),
     "a kill by a revoked key": by_a_revoked_key,
     "a kill by a key that has ended": by_a_key_that_has_ended,
+    "a gap": lambda log: signed_kill(log, "otto", "operator", seq=log.fold.seq + 2),
     "an old record again": lambda log: log.entries[-1][2],
 }
 

@@ -68,7 +68,7 @@ def start(settings: Settings, *, follow: bool, death: Death | None = None, besid
 def _live(environment: Mapping[str, str], follow: bool, death: Death | None, beside: bool, commits: Event) -> None:
     os.environ.update(environment)
     # Small batches and early merges: a few seconds see what otherwise takes days.
-    sync.BATCH_ROWS, feed.PIECE_RECORDS, housekeeping.MERGE_FILES = 100, 40, 4
+    sync.BATCH_ROWS, feed.PIECE_RECORDS, housekeeping.MERGE_FILES = 100, 40, 2
     if beside:
         store.Store.append, store.Store.progress = _append_beside, _progress_beside  # type: ignore[method-assign]
     _watch(death or Death("never", 0), commits)
