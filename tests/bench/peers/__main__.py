@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[3]
 
 def main() -> None:
     options = _options()
+    # aiokafka tells of every topic that is not known to all at once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     console = Console(width=200, highlight=False)
     peers, skipped = _build(_chosen(options), options.cache)
     size = (QUICK if options.quick else Size())._replace(rounds=options.rounds)

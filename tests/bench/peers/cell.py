@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.peers.job import Job
 from tests.bench.peers.judge import Verdict, judge
-from tests.bench.peers.load import Inputs, create_topics, delete_topics
+from tests.bench.peers.load import Inputs, create_topics, delete_topics, topics
 from tests.bench.peers.peers import Launch, Peer
 from tests.bench.peers.processes import Workers
 
@@ -25,7 +25,6 @@ class Cell:
         self.broker = inputs.broker
         self.name = f"{peer.name}{os.getpid()}x{next(_serial)}"
         self.out = f"out-{self.name}"
-        self.changelog = peer.changelog(self.name)
         self.workers = Workers(folder / self.name)
         self._launch = launch
         self._tuning = dict(peer.tuning[column])
@@ -39,11 +38,19 @@ class Cell:
         )  # fmt: skip
         self.workers.start(*self._launch(job))
 
+    async def changelog(self) -> str:
+        """The topic of the counts, whatever the peer calls it."""
+        found = [topic for topic in await topics(self.broker) if self.name in topic and "changelog" in topic]
+        if len(found) != 1:
+            raise RuntimeError(f"{self.name} has {len(found)} changelogs: {', '.join(found) or 'its state is nowhere'}")
+        return found[0]
+
     async def verdict(self, count: int | None = None) -> Verdict:
         """Over everything that the inputs hold, or their first `count` events."""
         inputs = self.inputs
         expected = inputs.count if count is None else count
-        return await judge(self.broker, self.out, self.changelog, inputs.partitions, inputs.keys, expected, self.peer.decode)
+        changelog = await self.changelog()
+        return await judge(self.broker, self.out, changelog, inputs.partitions, inputs.keys, expected, self.peer.decode)
 
 
 @asynccontextmanager

@@ -90,6 +90,15 @@ async def create_topics(broker: str, topics: tuple[str, ...], partitions: int) -
         await admin.close()
 
 
+async def topics(broker: str) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        return list(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
 async def delete_topics(broker: str, prefix: str) -> None:
     """Frees the disk: a column's topics are not needed after its verdict."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)

@@ -32,7 +32,7 @@ Launch = Callable[[Job], tuple[list[str], Mapping[str, str]]]
 class Peer:
     """launch(cache): builds what is missing and returns the command of a worker.
 
-    tuning: {column: settings of that column}. changelog(app id): its topic. workers: processes in the throughput column.
+    tuning: {column: settings of that column}. workers: processes in the throughput column.
     slow: it gets few events there, since the full count would take the whole day.
     """
 
@@ -42,7 +42,6 @@ class Peer:
     launch: Callable[[Path], Launch]
     tuning: Mapping[str, Mapping[str, Any]]
     decode: Decode
-    changelog: Callable[[str], str] = "{}-counts-changelog".format
     workers: int = 1
     slow: bool = False
     columns: tuple[str, ...] = COLUMNS
@@ -57,9 +56,13 @@ def _streams_row(key: bytes, value: bytes) -> tuple[str, int]:
 
 
 def _quix_row(key: bytes, value: bytes) -> tuple[str, int] | None:
-    # b'u7|"count"': the message key, and the name of the state within it
+    # b'"u7"|"count"': the message key, and the name of the state within it
     user, _, name = key.partition(b"|")
-    return (user.decode(), int(value)) if name == b'"count"' else None
+    return (json.loads(user), int(value)) if name == b'"count"' else None
+
+
+def _faust_row(key: bytes, value: bytes) -> tuple[str, int]:
+    return json.loads(key), int(value)
 
 
 def _ours(cache: Path) -> Launch:
@@ -137,7 +140,7 @@ PEERS = (
     ),
     Peer(
         "faust", "faust-streaming exactly_once", lambda: environments.pinned_version("faust", "faust-streaming"), _faust,
-        {column: {"commit_interval_ms": 100 if column == "throughput" else 50} for column in COLUMNS}, json_row,
+        {column: {"commit_interval_ms": 100 if column == "throughput" else 50} for column in COLUMNS}, _faust_row,
         slow=True,
     ),
     Peer("bare", "bare aiokafka loop, a dict", lambda: version("aiokafka"), _bare, {key: {} for key in COLUMNS}, json_row),

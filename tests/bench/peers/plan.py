@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiokafka.errors import KafkaError
+
 from tests.bench.peers import latency, recovery, throughput
 from tests.bench.peers.cell import Cell, cell
 from tests.bench.peers.figures import Figures
@@ -88,7 +90,7 @@ class Run:
         async with cell(peer, self._peers[peer], column, inputs, self._folder) as made:
             try:
                 result = (await measure(made)).as_json()
-            except (RuntimeError, TimeoutError) as error:
+            except (RuntimeError, TimeoutError, KafkaError) as error:
                 self.failed[f"{peer.name}, {column}, {case}"] = str(error)
                 self._told(f"{column}, {case}, {peer.label}: FAILED: {error}")
                 return

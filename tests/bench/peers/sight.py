@@ -59,7 +59,7 @@ async def watching(cell: Cell) -> AsyncIterator[Sight]:
 
 async def live_verdict(cell: Cell, sight: Sight) -> Verdict:
     """Of what was seen, and of the changelog as it is now."""
-    state = await read_state(cell.broker, cell.changelog, range(cell.inputs.partitions))
+    state = await read_state(cell.broker, await cell.changelog(), range(cell.inputs.partitions))
     return sight.tally.verdict(cell.inputs.count, decoded(state.items(), cell.peer.decode))
 
 
