@@ -172,9 +172,9 @@ def gone_for_nowhere(world: ScaledWorld) -> None:
 
 
 def other_bytes_in_a_link(world: ScaledWorld) -> None:
-    place = next((topic, p) for topic, p in world.topics if topic == IDENTITY_LINKS)
-    index = next(i for i, stored in enumerate(world.topics[place]) if b'"kind":"move"' in stored.value)
-    world.change(*place, index, b'"parts":1', b'"parts": 1')
+    links = ((p, records) for (topic, p), records in world.topics.items() if topic == IDENTITY_LINKS)
+    moves = ((p, i) for p, records in links for i, stored in enumerate(records) if b'"kind":"move"' in stored.value)
+    world.change(IDENTITY_LINKS, *next(moves), b'"parts":1', b'"parts": 1')
 
 
 async def test_each_planted_fault_is_found_by_its_name(published: Publish, world: ScaledWorld) -> None:

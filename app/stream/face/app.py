@@ -60,6 +60,8 @@ class App(faust.App):
     """
 
     BootStrategy = _Boot
+    # The worker itself says where it is in its life; a start that is refused says one line.
+    mundane_level = "debug"
 
     def __init__(
         self,
@@ -193,6 +195,8 @@ class App(faust.App):
 
 class EngineRoom(Service):
     """The worker as a service that Faust starts and stops."""
+
+    mundane_level = "debug"
 
     def __init__(self, app: App) -> None:
         super().__init__(beacon=app.beacon)
