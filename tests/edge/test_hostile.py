@@ -120,10 +120,17 @@ def bomb() -> bytes:
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/batch"])
 def test_a_zip_bomb_costs_its_bound_and_no_more(edge: EdgeProcess, path: str) -> None:
-    before = peak_memory(edge)
+    before = forget_peak(edge)
     answer = post(edge, path, bomb(), **{"Content-Encoding": "gzip"})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert peak_memory(edge) - before < 32 << 20
+
+
+def forget_peak(edge: EdgeProcess) -> int:
+    """The peak is what is resident now, whatever came before (proc(5), clear_refs)."""
+    with open(f"/proc/{edge.process.pid}/clear_refs", "w") as file:  # noqa: PTH123
+        file.write("5")
+    return peak_memory(edge)
 
 
 def peak_memory(edge: EdgeProcess) -> int:

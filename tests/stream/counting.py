@@ -20,6 +20,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
+from app.settings import Settings
+from app.stream.admin import until_served
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 40.0
 PARTITIONS = 4
@@ -61,6 +64,7 @@ class Run:
     async def create_topic(self, topic: str, partitions: int) -> None:
         async with admin(self.broker) as client:
             await client.create_topics([NewTopic(topic, partitions, 1)])
+        await until_served(Settings(broker=self.broker), [topic], partitions)
 
     async def forget_offsets(self) -> None:
         """Delete the group's committed offsets, as an expiry of the group does."""
@@ -76,21 +80,20 @@ class Run:
             return {tp.topic: end for tp, end in (await reader.end_offsets(tps)).items()}
 
     async def produce(self, count: int, users: int = 50, **fields: Any) -> None:
-        """`count` more records, alternating between the topics, each user on one partition of both."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.broker)
-        await producer.start()
-        try:
+        """`count` more records, alternating between the topics, each user on one partition of both.
+
+        Idempotent, and each answer looked at: what the load itself repeats or loses is no finding about the engine room.
+        """
+        answers = []
+        async with AIOKafkaProducer(bootstrap_servers=self.broker, enable_idempotence=True) as producer:
             for number in range(len(self.sent), len(self.sent) + count):
                 user = number % users
                 record = {"event_id": number, "user": f"u{user}", **fields}
                 topic = self.second if number % 3 == 0 else self.first
-                await producer.send(
-                    topic, json.dumps(record).encode(), key=record["user"].encode(), partition=user % PARTITIONS
-                )
+                value = json.dumps(record).encode()
+                answers.append(await producer.send(topic, value, key=record["user"].encode(), partition=user % PARTITIONS))
                 self.sent.append(record)
-            await producer.flush()
-        finally:
-            await producer.stop()
+            await asyncio.gather(*answers)
 
     # -- workers
 
