@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("app.analysis.doors", "sql"),
     "lift": ("app.analysis.lift_commands", "lift"),
     "latency": ("app.latency", "latency"),
+    "audit": ("app.audit.commands", "audit"),
     "drill": ("app.drill.commands", "drill_app"),
     "chaos": ("app.chaos.commands", "chaos"),
     "demo": ("app.demo.commands", "demo"),

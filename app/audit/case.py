@@ -1,0 +1,60 @@
+"""All that the points of one audit judge: what was read, what the log says, and what a replay found."""
+
+from collections import defaultdict
+from functools import cached_property
+
+from app.audit.facts import Decided, Exposed, Facts
+from app.audit.findings import Evidence, Place
+from app.audit.rule_log import RuleLog
+from app.contract.policy import Policy
+from app.replay.report import VerifyReport
+
+
+class Case:
+    """One audit in the making. Orders that several points need are made once."""
+
+    def __init__(self, facts: Facts, rules: RuleLog, replay: VerifyReport) -> None:
+        self.facts = facts
+        self.rules = rules
+        self.replay = replay
+
+    @property
+    def key(self) -> str:
+        return self.rules.key
+
+    def policy_of(self, exposed: Exposed) -> Policy | None:
+        """The version that was shown."""
+        return self.rules.policies.get(exposed.rule_version or 0)
+
+    @cached_property
+    def renders(self) -> bool:
+        """Whether any version that came into force is exposed by its rendering."""
+        return any(self.rules.policies[number].exposure == "on_render" for _, number in self.rules.starts)
+
+    @cached_property
+    def by_unit(self) -> dict[str, list[Decided]]:
+        """Decisions that carry an assignment, in the order in which they were made."""
+        found: dict[str, list[Decided]] = defaultdict(list)
+        for decided in self.facts.decisions:
+            if decided.assignment_id is not None:
+                found[decided.unit].append(decided)
+        for decisions in found.values():
+            decisions.sort(key=lambda decided: (decided.decided_ts or "", decided.place))
+        return dict(found)
+
+    @cached_property
+    def assignments(self) -> dict[str, Decided]:
+        """The first decision with each assignment."""
+        found: dict[str, Decided] = {}
+        for decisions in self.by_unit.values():
+            for decided in decisions:
+                found.setdefault(decided.assignment_id or "", decided)
+        return found
+
+    @cached_property
+    def by_decision_id(self) -> dict[str, Decided]:
+        return {decided.decision_id: decided for decided in self.facts.decisions}
+
+
+def at(place: Place, shows: str) -> Evidence:
+    return Evidence(place, shows)
