@@ -23,21 +23,22 @@ class ArmSize(NamedTuple):
 
 def arm_sizes(found: Experiment, assigned: Sizes, exposed: Sizes) -> list[ArmSize]:
     """In the policy's order, the holdout last."""
-    expected = _expected(found, assigned)
+    expected = expected_sizes(found, assigned)
     arms = [*found.arms, *([HELD_OUT] if any(arm == HELD_OUT for _, arm in assigned) else [])]
     return [ArmSize(arm, _people(assigned, arm), _people(exposed, arm), expected.get(arm)) for arm in arms]
 
 
 def mismatch(found: Experiment, sizes: Sizes) -> Srm | None:
     """Against the weights of each person's own version. None where nobody is in an arm."""
-    expected = {arm: people for arm, people in _expected(found, sizes).items() if people > 0}
+    expected = {arm: people for arm, people in expected_sizes(found, sizes).items() if people > 0}
     total = sum(expected.values())
     if not total or len(expected) < 2:
         return None
     return srm([_people(sizes, arm) for arm in expected], [people / total for people in expected.values()])
 
 
-def _expected(found: Experiment, sizes: Sizes) -> dict[str, float]:
+def expected_sizes(found: Experiment, sizes: Sizes) -> dict[str, float]:
+    """By the weights of each person's own version."""
     expected = dict.fromkeys(found.arms, 0.0)
     for ((version, _), arm), people in sizes.items():
         if arm != HELD_OUT:

@@ -81,7 +81,8 @@ class Story:
 class Experiment(NamedTuple):
     """What a lift is about: the newest live version, with those before it that treated and measured alike.
 
-    left_out: versions that did not. ended_us None: it runs. weights: version -> variant -> weight.
+    left_out: versions that did not. ended_us None: it runs. weights: version -> variant -> weight. reassigning: versions that
+    may move a person to another arm.
     """
 
     key: str
@@ -93,6 +94,7 @@ class Experiment(NamedTuple):
     ended_us: int | None
     guardian_said: str | None
     left_out: tuple[int, ...]
+    reassigning: frozenset[int] = frozenset()
 
     @property
     def arms(self) -> list[str]:
@@ -142,6 +144,7 @@ def experiment(found: Mapping[str, Story], key: str) -> Experiment:
         None if newest.state in RUNNING else newest.ended_us,
         story.guardian_said,
         tuple(v.number for v in story.activated if v.is_lifted and v.number < first.number),
+        frozenset(v.number for v in alike if v.policy.reassign),
     )
 
 

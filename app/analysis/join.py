@@ -84,11 +84,12 @@ class Counts(NamedTuple):
 
 
 class Join:
-    """Makes the tables of the join when it is made. by: device | locale | route, or None."""
+    """Makes the tables of the join when it is made. by: device | locale | route, or None. parameters: of all its SQL files."""
 
     def __init__(self, lake: Lake, found: Experiment, until_us: int, by: str | None = None, cuped_days: int = 0) -> None:
         self._lake = lake
-        self._shared = {
+        self.until_us = until_us
+        self.parameters: dict[str, Any] = {
             "policy": found.key,
             "first_version": found.first_version,
             "last_version": found.last_version,
@@ -99,7 +100,7 @@ class Join:
         self._covariate: str | None = None
         self._loaded: str | None = None
         for step in STEPS:
-            lake.run(step, self._shared)
+            lake.run(step, self.parameters)
 
     def counts(self) -> Counts:
         (row,) = self._lake.run("counts", {})
@@ -129,7 +130,7 @@ class Join:
     def retained(self, window: Window) -> Measured:
         """Whether a person did anything within the window."""
         self._loaded = None
-        self._lake.run("signals", self._shared)
+        self._lake.run("signals", self.parameters)
         return self._measured("binary", window, "")
 
     def over_time(self, metric: Metric) -> list[Day]:
@@ -145,14 +146,14 @@ class Join:
         if self._loaded != metric.role:
             self._loaded = metric.role
             parameters = {"role": metric.role, "event": metric.event, "kind": metric.kind, "value_path": metric.value_path}
-            self._lake.run("outcome", self._shared | parameters)
+            self._lake.run("outcome", self.parameters | parameters)
 
     def _measured(self, kind: str, window: Window, event: str) -> Measured:
         if self._covariate != event:
             self._covariate = event
             self._lake.run("covariate", {"topic": event_topic(event), "before_us": self._before_us if event else 0})
         parameters = {"kind": kind, "after_us": window.after_us, "window_us": window.within_us, "matured_us": window.matured_us}
-        entries = list(_entries(self._lake.run("metric", self._shared | parameters)))
+        entries = list(_entries(self._lake.run("metric", self.parameters | parameters)))
         return Measured(entries, self._lacking() if kind in ("continuous", "ratio") else 0)
 
     def _lacking(self) -> int:

@@ -1,12 +1,13 @@
 """lift: what may be claimed of one experiment, and what may be shown of it now.
 
-The way of it: the policy's story -> the occasion (is there a look?) -> the join -> are the arms as large as they should be? ->
-the effect of every metric -> the verdict. What compares arms is only worked out when there is a look.
+The way of it: the policy's story -> the occasion (is there a look?) -> the join -> would an alarm make it
+untrue? -> the effect of every metric -> the verdict. What compares arms is only worked out when there is a look.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from app.analysis.alarms import Alarm, alarms, gather, invalid
 from app.analysis.arms import HELD_OUT, ArmSize, arm_sizes, mismatch
 from app.analysis.cells import Arm, pooled, pooled_arm, without_covariate
 from app.analysis.effect import Effect, MetricKind, effect
@@ -51,14 +52,21 @@ def lift(lake: Lake, key: str, request: Request, now_us: int) -> LiftReport:
     control = _control(found, request.control)
     look = occasion(found, now_us, lake.synced_us())
     join = Join(lake, found, look.until_us, request.by, request.cuped_days)
-    return _Lift(found, metrics, control, look, join, request).report()
+    return _Lift(found, metrics, control, look, join, request, alarms(gather(lake, found, join))).report()
 
 
 class _Lift:
     """One report in the making: what its parts share."""
 
     def __init__(
-        self, found: Experiment, metrics: list[Metric], control: str, look: Occasion, join: Join, request: Request
+        self,
+        found: Experiment,
+        metrics: list[Metric],
+        control: str,
+        look: Occasion,
+        join: Join,
+        request: Request,
+        read: list[Alarm],
     ) -> None:
         self.found = found
         self.metrics = metrics
@@ -66,6 +74,7 @@ class _Lift:
         self.look = look
         self.join = join
         self.request = request
+        self.alarms = read
         self.claim: Population = "assigned" if found.is_about_timing else "exposed"
         assigned, exposed = join.sizes("assigned"), join.sizes("exposed")
         self.sizes = arm_sizes(found, assigned, exposed)
@@ -98,11 +107,12 @@ class _Lift:
             claim=self.claim,
             control=self.control,
             srm=self.srm,
+            alarms=self.alarms,
             arms=self.sizes,
             left_out=self.join.counts(),
             pooled=[self._pooled(metric, found) for metric, found in zip(self.metrics, measured, strict=True)],
             metrics=comparisons,
-            holdout=self._against_holdout(measured) if is_open else [],
+            holdout=self._against_holdout(measured) if is_open and invalid(self.alarms, "holdout") is None else [],
             over_time=_days(self.join.over_time(self.metrics[0]), self.metrics[0].kind) if is_open else [],
             segments=self._segments(measured[0]) if is_open else [],
             segments_by=self.request.by,
@@ -112,9 +122,9 @@ class _Lift:
 
     def _stopped(self) -> tuple[str | None, str]:
         """Why no arm is held against another; None when there is nothing in the way."""
-        for population, test in self.srm.items():
-            if test.alarm and self._is_alarm(population):
-                return INVALID, f"the arms of the {population} are not as large as their weights say (p = {test.p:.2g})"
+        wrong = invalid(self.alarms, "verdict")
+        if wrong is not None:
+            return f"{INVALID}: {wrong.name}", wrong.said
         if self.found.guardian_said is not None:
             return STOPPED, self.found.guardian_said
         if self.look.waits is not None:
@@ -123,10 +133,6 @@ class _Lift:
         if least < needed:
             return NOT_YET, f"the smallest arm has {least:,} {self.claim}, {needed:,} are needed"
         return None, ""
-
-    def _is_alarm(self, population: str) -> bool:
-        """Arms that act at different times are rightly exposed to different numbers."""
-        return population == "assigned" or not self.found.is_about_timing
 
     def _claimed(self, size: ArmSize) -> int:
         return size.assigned if self.claim == "assigned" else size.exposed

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from app.analysis.alarms import Alarm
 from app.analysis.arms import ArmSize
 from app.analysis.effect import Effect
 from app.analysis.join import Counts
@@ -95,6 +96,7 @@ class LiftReport:
     claim: str
     control: str
     srm: Mapping[str, Srm]
+    alarms: list[Alarm]
     arms: list[ArmSize]
     left_out: Counts
     pooled: list[Pooled]
@@ -114,6 +116,7 @@ class LiftReport:
         plain = {
             **vars(self),
             "srm": {population: found._asdict() for population, found in self.srm.items()},
+            "alarms": [alarm._asdict() for alarm in self.alarms],
             "arms": [arm._asdict() for arm in self.arms],
             "left_out": self.left_out._asdict(),
             "pooled": [pooled._asdict() for pooled in self.pooled],

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.analysis.alarms.alarm import fired
 from app.analysis.lift_report import Comparison, LiftReport, MetricLift
 from app.analysis.proportions import Interval
 
@@ -43,6 +44,8 @@ def show(report: LiftReport, console: Console) -> None:
     if report.horizons:
         by_days = (([f"{h.days} days", h.metric], h.comparison) for h in report.horizons)
         console.print(_comparisons("by horizon, people whose time is over, p by Holm", ["horizon", "metric"], by_days))
+    for alarm in fired(report.alarms):
+        console.print(f"alarm: {alarm.name}: {alarm.said}. {alarm.remedy}", highlight=False, markup=False, style="yellow")
     for name, meaning in _LEFT_OUT.items():
         if count := getattr(report.left_out, name):
             console.print(f"left out: {count:,} {meaning}", highlight=False, style="dim")

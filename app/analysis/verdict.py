@@ -10,7 +10,7 @@ NOT_YET = "not yet"
 INCONCLUSIVE = "inconclusive"
 NO_DIFFERENCE = "no difference"
 STOPPED = "stopped by guardrail"
-INVALID = "invalid: sample ratio mismatch"
+INVALID = "invalid"  # and the alarm that says so
 NO_ESTIMATE = "no estimate"
 # Relative. An interval that leaves no more than this room, and holds no difference, says that there is none worth having.
 MARGIN = 0.1
