@@ -13,14 +13,13 @@ from typing import Any, Literal, NamedTuple
 from pydantic import SecretStr
 
 from app.errors import OperatorError
+from app.secret_files import refuse_readable
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 # aiokafka logs every request at debug level, that with the password (PLAIN) or its proof (SCRAM) among them.
 _CLIENT_LOG = logging.getLogger("aiokafka.conn")
-# Of a secret's file. A group may read it: that is how Kubernetes hands secrets to a pod that is not root (fsGroup).
-_EVERYBODY = 0o007
 MAX_SECRET_BYTES = 1024
 
 
@@ -73,7 +72,9 @@ class Credentials(NamedTuple):
 
     def _ssl_context(self) -> ssl.SSLContext:
         if self.keyfile is not None or self.certfile is not None:
-            _refuse_readable(self.keyfile or self.certfile, "TRUELIFT_KAFKA_SSL_KEYFILE")
+            keyfile = self.keyfile or self.certfile
+            assert keyfile is not None
+            refuse_readable(keyfile, "TRUELIFT_KAFKA_SSL_KEYFILE")
         try:
             context = ssl.create_default_context(cafile=self.cafile)
             if self.certfile is not None:
@@ -150,7 +151,7 @@ def _no_handshakes(record: logging.LogRecord) -> bool:
 
 
 def _secret_in(file: Path) -> str:
-    _refuse_readable(file, "TRUELIFT_KAFKA_SASL_PASSWORD_FILE")
+    refuse_readable(file, "TRUELIFT_KAFKA_SASL_PASSWORD_FILE")
     try:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(MAX_SECRET_BYTES + 1)
@@ -165,17 +166,3 @@ def _secret_in(file: Path) -> str:
             "Write the password into it, and nothing else",
         )
     return secret
-
-
-def _refuse_readable(file: Path | None, setting: str) -> None:
-    """A secret that everybody on the machine can read is none."""
-    assert file is not None
-    try:
-        mode = file.stat().st_mode
-    except OSError as error:
-        raise OperatorError(f"{setting} is {file}, which is not there: {error.strerror}", f"Correct {setting}") from None
-    if mode & _EVERYBODY:
-        raise OperatorError(
-            f"{setting} is {file}, which everybody can read (mode {mode & 0o777:o})",
-            f"Run chmod 600 {file} (a group may read it: 640)",
-        )

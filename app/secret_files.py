@@ -6,6 +6,10 @@ Refuses to replace one that is there: a key that is overwritten is lost, and wit
 import os
 from pathlib import Path
 
+from app.errors import OperatorError
+
+# Of a secret's file. A group may read it: that is how Kubernetes hands secrets to a pod that is not root (fsGroup).
+_EVERYBODY = 0o007
 OWNER_ONLY = 0o600
 FOLDER_OWNER_ONLY = 0o700
 
@@ -30,6 +34,19 @@ def write_secret(file: Path, content: bytes) -> None:
     finally:
         fresh.unlink(missing_ok=True)
     _sync(file.parent)
+
+
+def refuse_readable(file: Path, named_by: str) -> None:
+    """A secret that everybody on the machine can read is none. named_by: the setting that says where it is."""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise OperatorError(f"{named_by} is {file}, which is not there: {error.strerror}", f"Correct {named_by}") from None
+    if mode & _EVERYBODY:
+        raise OperatorError(
+            f"{named_by} is {file}, which everybody can read (mode {mode & 0o777:o})",
+            f"Run chmod 600 {file} (a group may read it: 640)",
+        )
 
 
 def _sync(folder: Path) -> None:

@@ -22,7 +22,7 @@ from app.errors import OperatorError
 PREFIX = "TRUELIFT_"
 # Paths that a child process, which may run in another folder, must take for the same.
 ABSOLUTE = (
-    "data_dir", "keys_dir", "warehouse_dir", "edge_dir",
+    "data_dir", "keys_dir", "warehouse_dir", "edge_dir", "edge_tokens_dir",
     "kafka_sasl_password_file", "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile",
 )  # fmt: skip
 log = logging.getLogger(__name__)
@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     edge_bind: str = Field("127.0.0.1", description="where the edge listens; TLS ends in front of it")
     edge_port: int = Field(8088, ge=0, le=65_535, description="0: a free one")
     edge_dir: Path | None = Field(None, description="spool and last known catalogue of one edge; none: <data_dir>/edge")
+    edge_tokens_dir: Path | None = Field(
+        None, description="keys of exposure and user tokens, the same for all edges; none: <data_dir>/tokens"
+    )
+    edge_decide_margin_ms: int = Field(
+        20, ge=0, le=10_000, description="of an event type's budget, kept for the way back to the client"
+    )
     edge_origins: str = Field("", description="https://app.example.com[,…]: whose pages may send; none: no page at all")
     edge_max_connections: int = Field(1_000, ge=1, le=100_000)
     edge_spool_bytes: int = Field(1 << 30, ge=1 << 16, le=1 << 44, description="kept on disk while Kafka does not answer")
@@ -128,6 +134,9 @@ class Settings(BaseSettings):
 
     def edge(self) -> Path:
         return self.edge_dir or self.data_dir / "edge"
+
+    def tokens(self) -> Path:
+        return self.edge_tokens_dir or self.data_dir / "tokens"
 
     def origins(self) -> frozenset[str]:
         """Of pages that may send to the edge, as browsers write them."""

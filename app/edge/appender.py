@@ -110,10 +110,11 @@ class Appender:
         name = self._settings.topic(topic)
         batch = self._producer.create_batch()
         for record in records:
-            if batch.append(timestamp=None, key=record.key, value=record.value) is None:
+            headers = [*record.headers]
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is None:
                 waiting.append(await self._producer.send_batch(batch, name, partition=partition))
                 batch = self._producer.create_batch()
-                batch.append(timestamp=None, key=record.key, value=record.value)
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
         waiting.append(await self._producer.send_batch(batch, name, partition=partition))
 
     def _by_partition(self, records: Iterable[Record]) -> dict[tuple[str, int], list[Record]]:

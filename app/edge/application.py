@@ -18,13 +18,19 @@ from app.edge.collectors.flow import Collector
 from app.edge.collectors.native import EVENTS
 from app.edge.collectors.segment import SEGMENT
 from app.edge.collectors.snowplow import SNOWPLOW
+from app.edge.decide import Decider
+from app.edge.decisions import Decisions
+from app.edge.deliveries import Deliveries
 from app.edge.drain import SpoolDrain
 from app.edge.edge import Edge
 from app.edge.guards import Guards
 from app.edge.keeper import Keeper
+from app.edge.limits import Rates
 from app.edge.openapi import document
 from app.edge.paths import Endpoint, Paths
+from app.edge.replies import Replies
 from app.edge.spool import Spool
+from app.edge.tokens import TokenKeys
 from app.edge.view import CatalogueView
 from app.settings import Settings
 
@@ -41,18 +47,31 @@ class EdgeApplication:
         self._kafka = Appender(settings)
         drain = SpoolDrain(settings, self._kafka, self._spool, lambda: self._catalogue.rules, self._topics)
         self.keeper = Keeper(self._kafka, self._spool, drain, settings.edge_ack_seconds)
-        self._edge = Edge(self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds)
+        self._tokens = TokenKeys(settings.tokens())
+        self._replies = Replies(settings)
+        self._deliveries = Deliveries(self.keeper)
+        rates = Rates()
+        decider = Decider(
+            lambda: self._catalogue.rules, self.keeper, self._replies, self._deliveries, self._tokens, rates,
+            settings.edge_decide_margin_ms,
+        )  # fmt: skip
+        self._edge = Edge(self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds, decider, self._tokens, rates)
         table = self._table()
         routes = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in table.items()]
         self.asgi: ASGIApp = Guards(Paths(table, Starlette(routes=routes)), settings.origins())
 
     async def start(self) -> None:
         """OperatorError for anything that a person must mend."""
+        self._tokens.open()
         self._spool.open()
         await self._catalogue.start()
         self.keeper.start()
+        self._deliveries.start()
+        self._replies.start()
 
     async def stop(self) -> None:
+        await self._replies.stop()
+        await self._deliveries.stop()
         await self.keeper.stop()
         await self._kafka.close()
         await self._catalogue.stop()
@@ -71,9 +90,12 @@ class EdgeApplication:
 
     def _table(self) -> dict[tuple[str, str], Endpoint]:
         """(method, path) -> endpoint: all that is served."""
+        decisions = Decisions(self._edge)
         table: dict[tuple[str, str], Endpoint] = {
             ("GET", "/status"): self._status,
             ("GET", "/openapi.json"): self._openapi,
+            ("POST", "/v1/decide"): decisions.decide,
+            ("POST", "/v1/user_tokens"): decisions.user_token,
         }
         for dialect in DIALECTS:
             collect = Collector(dialect, self._edge).collect
@@ -97,5 +119,7 @@ class EdgeApplication:
             "spool": {"bytes": self._spool.bytes, "segments": len(self._spool.segments)},
             "catalogue": {"offset": self._catalogue.rules.offset, "live": self._catalogue.is_live},
             "records": dict(keeper.counts),
+            "replies": {"listening": self._replies.is_heard, **self._replies.counts},
+            "deliveries": {"waiting": self._deliveries.waiting},
             "events": dict(sorted(self._edge.counts.items())),
         }

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.edge.decide import Decider
 from app.edge.intake import Taken
 from app.edge.keeper import Keeper
 from app.edge.limits import Bodies, Rates
 from app.edge.rules import Rules
+from app.edge.tokens import TokenKeys
 
 
 @dataclass
@@ -17,8 +19,10 @@ class Edge:
     keeper: Keeper
     current_rules: Callable[[], Rules]
     body_seconds: float
+    decider: Decider
+    tokens: TokenKeys
+    rates: Rates
     counts: Counter[str] = field(default_factory=Counter)
-    rates: Rates = field(default_factory=Rates)
     bodies: Bodies = field(default_factory=Bodies)
 
     @property

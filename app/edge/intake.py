@@ -4,7 +4,7 @@ Refuses nothing: an event that cannot become a signal becomes a dead letter, wit
 durably as any other. The sender has done its part; the team that owns the mapping finds it there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -18,15 +18,25 @@ from app.contract.topics import DECISION_DELIVERY, EVENT_PREFIX, EXPERIMENT_EXPO
 from app.edge.letters import letter
 from app.edge.record import Record
 from app.edge.rules import Rules
+from app.edge.tokens import Exposable
 
 NATIVE = "edge"
 
-Who = Literal["public", "server", "nobody"]
-# Who may write the records of Truelift's own clients; every other type is anybody's who has a key.
+ACKNOWLEDGEMENT = event_name_of(EXPERIMENT_EXPOSURE)
+TOKEN_FIELD = "exposure_token"  # noqa: S105 -- the name of a field
+_REMEDY = "send the exposure_token that came with the decision"
+
+Who = Literal["token", "nobody"]
+# Who may write the records of Truelift's own clients: whoever shows the decision's token (or a server key), or nobody but the
+# edge. Every other type is anybody's who has a key.
 WHO_MAY_WRITE: dict[str, Who] = {
-    event_name_of(EXPERIMENT_EXPOSURE): "server",
+    ACKNOWLEDGEMENT: "token",
     event_name_of(DECISION_DELIVERY): "nobody",
 }
+
+
+def _no_token(token: str) -> Exposable | None:
+    return None
 
 
 class Sent(NamedTuple):
@@ -42,12 +52,16 @@ class Sent(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What all events of one request share. event_bytes: the most that one of them may have."""
+    """What all events of one request share. event_bytes: the most that one of them may have.
+
+    exposable: what an exposure token says was served; None for one that is not ours.
+    """
 
     collector: str
     received_us: int
     is_server: bool
     event_bytes: int
+    exposable: Callable[[str], Exposable | None] = _no_token
 
 
 class Taken(NamedTuple):
@@ -108,6 +122,7 @@ class _Intake:
         arrival = self._arrival
         envelope["source"], envelope["received_ts"] = arrival.collector, self.received_ts
         event_id = envelope.get("event_id")
+        unproven = self._unproven(envelope) if envelope.get("event_name") == ACKNOWLEDGEMENT else None
         value = orjson.dumps(envelope)
         # As the worker will ask of these bytes: what is taken here is not rejected there for its shape.
         signal = signal_of(envelope, value)
@@ -119,7 +134,7 @@ class _Intake:
         name, key = signal.event_name, signal.unit
         refused = self._too_large(value, original) if len(value) > self._limit_bytes else None
         if name not in self._rules.event_types:
-            refused = refused or self._not_allowed(name)
+            refused = refused or unproven or self._not_allowed(name)
             key = _link_key(envelope, key)
         if refused is None:
             record = Record(EVENT_PREFIX + name, key.encode(), value, signal.event_id, arrival.received_us)
@@ -150,9 +165,37 @@ class _Intake:
         if who is None:
             known = ", ".join(sorted(self._rules.event_types))
             return Rejection("unknown_event_type", f"event_name {name!r} is not in the catalogue; the types are {known}")
-        if who == "nobody" or not self._arrival.is_server:
-            asked = "is written by the edge itself" if who == "nobody" else "is taken with a server key only"
-            return Rejection("not_allowed", f"event_name {name!r} {asked}; leave it out or use such a key")
+        if who == "nobody":
+            return Rejection("not_allowed", f"event_name {name!r} is written by the edge itself; leave it out")
+        return None
+
+    def _unproven(self, envelope: dict[str, Any]) -> Rejection | None:
+        """Why an acknowledgement is not taken. One with its token becomes the acknowledgement of exactly what was served.
+
+        Its unit is then the one that the assignment was made for, whoever the client has become since. The token stays here:
+        a record of it would be read by those who may not use it.
+        """
+        token = envelope.pop(TOKEN_FIELD, None)
+        if token is None:
+            needed = f"event_name {ACKNOWLEDGEMENT!r} is taken with its token, or with a server key; {_REMEDY}"
+            return None if self._arrival.is_server else Rejection("not_allowed", needed)
+        served = self._arrival.exposable(token) if isinstance(token, str) else None
+        if served is None:
+            return Rejection("invalid_token", f"the exposure_token is none of this installation's, or too old; {_REMEDY}")
+        proven = {
+            "key": served.policy,
+            "variant": served.variant,
+            "assignment_id": served.assignment_id,
+            "rule_version": int(served.rule_version),
+        }
+        said = envelope.get("experiment") or {}
+        if not isinstance(said, dict) or any(said.get(name, value) != value for name, value in proven.items()):
+            return Rejection("token_mismatch", f"experiment is not what its exposure_token was made for; {_REMEDY}")
+        envelope["experiment"] = said | proven
+        if served.unit.startswith(ANONYMOUS_PREFIX):
+            envelope |= {"user_id": None, "anonymous_id": served.unit.removeprefix(ANONYMOUS_PREFIX)}
+        else:
+            envelope["user_id"] = served.unit
         return None
 
 

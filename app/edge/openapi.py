@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.edge.collectors.dialect import Dialect
+from app.edge.decide import DEADLINE_MAX_MS
+from app.edge.decisions import USER_TOKEN_MAX_SECONDS
+from app.edge.served import WHY
 
 _OBJECT = {"type": "object"}
 _SECURITY: list[dict[str, list[str]]] = [{"writeKey": []}, {"bearer": []}, {}]
@@ -96,6 +99,61 @@ _SCHEMAS: dict[str, Any] = {
 }
 
 
+_SCHEMAS |= {
+    "DecideRequest": {
+        "type": "object",
+        "required": ["event"],
+        "properties": {
+            # event_id and ts may be left out; an SDK's own deadline may be longer or shorter than the type's budget.
+            "event": {"$ref": "#/components/schemas/Envelope"},
+            "deadline_ms": {"type": ["integer", "null"], "minimum": 1, "maximum": DEADLINE_MAX_MS},
+        },
+    },
+    "Decision": {
+        "type": "object",
+        "required": ["policy", "decision_point", "kind", "served", "action", "reason"],
+        "properties": {
+            "policy": {"type": "string"},
+            "decision_point": {"type": "string"},
+            "kind": {"enum": ["experiment", "personalization"]},
+            "served": {"enum": ["variant", "fallback", "none"]},
+            "action": {"type": ["object", "null"]},
+            "reason": {"type": "string"},
+            "decision_id": _TEXT_OR_NULL,
+            "rule_version": {"type": ["integer", "null"]},
+            "variant": _TEXT_OR_NULL,
+            "holdout": {"type": "boolean"},
+            "assignment_id": _TEXT_OR_NULL,
+            "exposure_token": _TEXT_OR_NULL,
+        },
+    },
+    "Decided": {
+        "type": "object",
+        "required": ["event_id", "source", "why", "deadline_ms", "decisions"],
+        "properties": {
+            "event_id": {"type": "string"},
+            "source": {"enum": ["journal", "fallback"]},
+            "why": {"enum": [None, *WHY]},
+            "deadline_ms": {"type": "integer"},
+            "decisions": {"type": "array", "items": {"$ref": "#/components/schemas/Decision"}},
+        },
+    },
+    "UserTokenRequest": {
+        "type": "object",
+        "properties": {
+            "user_id": _TEXT_OR_NULL,
+            "anonymous_id": _TEXT_OR_NULL,
+            "seconds": {"type": "integer", "minimum": 1, "maximum": USER_TOKEN_MAX_SECONDS},
+        },
+    },
+    "UserToken": {
+        "type": "object",
+        "required": ["token", "expires_ts"],
+        "properties": {"token": {"type": "string"}, "expires_ts": {"type": "string", "format": "date-time"}},
+    },
+}
+
+
 def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/status": {
@@ -103,6 +161,8 @@ def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
         },
         "/openapi.json": {"get": _operation("This document", {200: "OpenAPI 3.1"}, [])},
     }
+    paths["/v1/decide"] = {"post": _asked("Decisions on one event, in time", "DecideRequest", "Decided")}
+    paths["/v1/user_tokens"] = {"post": _asked("A token to read one user's decisions", "UserTokenRequest", "UserToken")}
     for dialect in dialects:
         for path in dialect.post_paths:
             body = {"required": True, "content": {"application/json": {"schema": _BODIES[dialect.name]}}}
@@ -123,6 +183,17 @@ def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _asked(summary: str, asks: str, answers: str) -> dict[str, Any]:
+    """An operation that answers with JSON of a schema."""
+    operation = _operation(summary, {status: text for status, text in _ANSWERS.items() if status != 422})
+    operation["responses"]["200"] = {"description": "the answer", "content": _json_of(answers)}
+    return {**operation, "requestBody": {"required": True, "content": _json_of(asks)}}
+
+
+def _json_of(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
 def _operation(summary: str, answers: dict[int, str], security: Any = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.contract.catalogue import Catalogue
-from app.edge.rules import Rules, rules_of
+from app.edge.rules import KnownPolicy, Rules, known_policies, rules_of
 from app.engine.policies import Policies
 from app.errors import OperatorError
 from app.governance.follower import GovernanceFollower
@@ -96,13 +96,14 @@ class CatalogueView:
         self._lost.set()
 
     def _changed(self, policies: Policies) -> None:
-        self.rules = rules_of(policies.catalogue, policies.offset)
+        self.rules = rules_of(policies.catalogue, policies.offset, known_policies(policies))
         self._keep(policies)
         self.on_change(self.rules)
 
     def _keep(self, policies: Policies) -> None:
         """Whole or not at all: a half-written file would be no catalogue."""
         body = {"offset": policies.offset, "root": root_public_key(self._settings), "catalogue": _wire(policies.catalogue)}
+        body["policies"] = [policy._asdict() for policy in known_policies(policies)]
         self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(".new")
         with new.open("wb") as opened:
@@ -117,10 +118,11 @@ class CatalogueView:
             body = orjson.loads(self._file.read_bytes())
             if body["root"] != root:
                 return None
-            return rules_of(Catalogue.model_validate(body["catalogue"]), body["offset"])
+            policies = [KnownPolicy(**policy) for policy in body["policies"]]
+            return rules_of(Catalogue.model_validate(body["catalogue"]), body["offset"], policies)
         except FileNotFoundError:
             return None
-        except (orjson.JSONDecodeError, ValidationError, KeyError) as error:
+        except (orjson.JSONDecodeError, ValidationError, KeyError, TypeError) as error:
             log.warning("%s is not usable: %s", self._file, type(error).__name__)
             return None
 

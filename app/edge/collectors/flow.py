@@ -41,7 +41,7 @@ class Collector:
                 )
             events = dialect.events(ask)
             edge.rates.take(caller, len(events))
-            arrival = Arrival(dialect.name, received_us, caller.is_server, dialect.event_bytes)
+            arrival = Arrival(dialect.name, received_us, caller.is_server, dialect.event_bytes, edge.tokens.exposable)
             taken = dialect.take(events, arrival, rules)
             if taken.records:
                 await edge.keeper.keep(taken.records)
