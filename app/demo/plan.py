@@ -12,7 +12,7 @@ MAPPING_FILE = Path(__file__).with_name("purchases.yaml")
 ALL_PURCHASES = 69_659
 SIGNALS_A_PURCHASE = 2
 
-SCENES = ("ramp", "pause", "resume", "crash", "kill")
+SCENES = ("ramp", "pause", "resume", "crash", "drill", "kill")
 
 
 class Plan(NamedTuple):

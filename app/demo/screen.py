@@ -134,6 +134,7 @@ def show_next_steps(data_dir: Path, truelift: str, environment: Mapping[str, str
         f"{truelift} replay verify --user 00004",
         f"{truelift} deadletter list",
         f"{truelift} latency",
+        f"{truelift} audit onboarding_nudge_v1           # ten points that lift must survive",
         f"{truelift} broker stop",
     ]
     for command in commands:

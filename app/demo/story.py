@@ -1,4 +1,4 @@
-"""The scenes of the run, in order: a ramp step, a pause and its end, a crash, a kill.
+"""The scenes of the run, in order: a ramp step, a pause and its end, a crash, a drill, a kill.
 
 Each begins when the feed is at its gate and the journal shows what it needs: conditions, no clock.
 """
@@ -95,6 +95,17 @@ async def crash(stage: Stage) -> None:
     stage.tell(f"crash: worker killed with SIGKILL at {records:,} journal records, {back}")
 
 
+async def drill(stage: Stage) -> None:
+    """The way back is tried on running users: killed, seen to be killed, resumed. Analysis leaves the window out."""
+    tally = stage.client.tally
+    await operate(stage.settings, drafts.drill(NUDGE, "begin"), "the way back is tried before it is needed")
+    done = await operate(stage.settings, drafts.kill(NUDGE, drill=True), "drill")
+    await stage.until(f"{NUDGE} killed by its drill", lambda: tally.with_reason("killed", NUDGE) > 0)
+    await operate(stage.settings, drafts.resume(NUDGE), "drill")
+    await operate(stage.settings, drafts.drill(NUDGE, "end"), "the kill was obeyed")
+    stage.tell(f"drill: {NUDGE} killed and resumed (governance seq {done.record.seq})")
+
+
 async def kill(stage: Stage) -> None:
     done = await operate(stage.settings, drafts.kill(BORING), "it annoys people")
     stage.tell(f"kill: {BORING}, for good (governance seq {done.record.seq})")
@@ -105,6 +116,7 @@ SCENES = (
     Scene("pause", 0.30, pause),
     Scene("resume", 0.42, resume),
     Scene("crash", 0.50, crash, holds=False),
+    Scene("drill", 0.60, drill, holds=False),
     Scene("kill", 0.70, kill),
 )
 
