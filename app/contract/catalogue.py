@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from app.contract.mappings import compile_mappings
-from app.contract.policy import Action, DottedName, EventName, Key, Permille, Policy, RiskClass, Strict, Text, highest_class
+from app.contract.policy import Action, Policy, RiskClass, highest_class
+from app.contract.shapes import DottedName, EventName, Key, Permille, Strict, Text
 from app.contract.topics import AUDIT_WINDOW_DAYS, SERVICE_TYPES
 
 DAY_SECONDS = 86_400

@@ -6,20 +6,13 @@ more than one field, the catalogue or other policies are in app/governance/rules
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from app.contract.shapes import DottedName, EventName, Key, Path, Permille, Strict, Text, VariantKey
 
 RiskClass = Literal["low", "workflow", "sensitive"]
 RISK_CLASSES: tuple[RiskClass, ...] = ("low", "workflow", "sensitive")
 
-# Keys go into ids (parts joined by U+001F) and into topic and metric names: a narrow charset keeps all of them unambiguous.
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
-# As the envelope has it.
-EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-DottedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64}){0,7}$")]
-VariantKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Path = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]{1,256}$")]
-Permille = Annotated[int, Field(ge=1, le=1000)]
 Condition = dict[str, JsonValue]
 
 # A timer row lives until it fires or expires; a year is longer than any treatment and shorter than the audit window.
@@ -28,12 +21,6 @@ MAX_VARIANTS = 64
 MAX_RAMP_STEPS = 64
 MAX_METRICS = 64
 DEFAULT_EXPIRES_SECONDS = 1_800
-
-
-class Strict(BaseModel):
-    """Frozen, no unknown key, no coercion. Lists arrive as JSON arrays and are kept as tuples."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 def highest_class(*classes: RiskClass | None) -> RiskClass:
