@@ -1,8 +1,10 @@
-"""What travels on `identity_links`, from one partition group to another: a record that belongs elsewhere, a unit on its way.
+"""What travels on `identity_links`, from one partition group to another: records, units, and what login carries to a user.
 
 forward  a consumed record, whole, with the place and time at which it was appended first: whoever serves it in the end gives it
          the ids, the lateness and the window that it would have had there.
 move     a part of the rows of a unit; all parts are of one transaction, and with the last one the unit has arrived.
+ask      a user was seen with an anonymous unit: it is asked to become the user's.
+adopt    the answer, sent once more whenever it is asked for: what the anonymous unit was given, for the user to take over.
 open     the sender is consumed by a worker and waits for its units.
 ended    the sender has given up its last unit of this change of the partition count.
 
@@ -29,6 +31,7 @@ class Forward(NamedTuple):
     """topic, partition, offset, appended_us, key, value: of the record as it was consumed first. unit: whom it is for.
 
     asked: the partition that waits for this record to come back to it; None when nobody does.
+    linked: it is sent from a unit to another that is the same person, not from one partition of its unit to another.
     """
 
     link_id: str
@@ -42,6 +45,7 @@ class Forward(NamedTuple):
     appended_us: int
     key: bytes | None
     value: bytes
+    linked: bool = False
 
 
 class Move(NamedTuple):
@@ -52,6 +56,26 @@ class Move(NamedTuple):
     unit: str
     part: int
     parts: int
+    rows: tuple[RowItem, ...]
+
+
+class Ask(NamedTuple):
+    """unit: the anonymous one. user: who was seen with it."""
+
+    link_id: str
+    sender: int
+    unit: str
+    user: str
+
+
+class Adopt(NamedTuple):
+    """unit: the user. anonymous: the unit whose rows these are. taken: it is another user's, so there are none."""
+
+    link_id: str
+    sender: int
+    unit: str
+    anonymous: str
+    taken: bool
     rows: tuple[RowItem, ...]
 
 
@@ -71,7 +95,7 @@ class Ended(NamedTuple):
     partitions: int
 
 
-Link = Forward | Move | Open | Ended
+Link = Forward | Move | Ask | Adopt | Open | Ended
 
 
 def write_link(link: Link, governance_offset: int) -> bytes:
@@ -111,11 +135,18 @@ def _fields(link: Link) -> dict[str, Any]:
             "key_base64": None if link.key is None else b64encode(link.key).decode(),
             "value_base64": b64encode(link.value).decode(),
         }
-        named = {"unit": link.unit, "event_id": link.event_id, "asked": link.asked}
+        named: dict[str, Any] = {"unit": link.unit, "event_id": link.event_id, "asked": link.asked}
+        if link.linked:
+            named["linked"] = True
         return {"kind": "forward", **common, **named, "origin": origin}
     if isinstance(link, Move):
-        rows = [(table, b64encode(key).decode(), b64encode(value).decode()) for table, key, value in link.rows]
-        return {"kind": "move", **common, "unit": link.unit, "part": link.part, "parts": link.parts, "rows": rows}
+        parts = {"part": link.part, "parts": link.parts, "rows": _packed(link.rows)}
+        return {"kind": "move", **common, "unit": link.unit, **parts}
+    if isinstance(link, Ask):
+        return {"kind": "ask", **common, "unit": link.unit, "user": link.user}
+    if isinstance(link, Adopt):
+        told = {"anonymous": link.anonymous, "taken": link.taken, "rows": _packed(link.rows)}
+        return {"kind": "adopt", **common, "unit": link.unit, **told}
     return {"kind": "open" if isinstance(link, Open) else "ended", **common, "partitions": link.partitions}
 
 
@@ -134,13 +165,22 @@ def _forward(fields: dict[str, Any]) -> Forward:
         parse_us(origin["appended_ts"]),
         None if key is None else b64decode(key, validate=True),
         b64decode(origin["value_base64"], validate=True),
+        fields.get("linked") is True,
     )
 
 
 def _move(fields: dict[str, Any]) -> Move:
-    rows = tuple((_text(table), b64decode(key), b64decode(value)) for table, key, value in fields["rows"])
     part, parts = _number(fields["part"]), _number(fields["parts"])
-    return Move(_text(fields["link_id"]), _number(fields["from"]), _text(fields["unit"]), part, parts, rows)
+    return Move(_text(fields["link_id"]), _number(fields["from"]), _text(fields["unit"]), part, parts, _rows(fields))
+
+
+def _ask(fields: dict[str, Any]) -> Ask:
+    return Ask(_text(fields["link_id"]), _number(fields["from"]), _text(fields["unit"]), _text(fields["user"]))
+
+
+def _adopt(fields: dict[str, Any]) -> Adopt:
+    anonymous, taken = _text(fields["anonymous"]), fields["taken"] is True
+    return Adopt(_text(fields["link_id"]), _number(fields["from"]), _text(fields["unit"]), anonymous, taken, _rows(fields))
 
 
 def _open(fields: dict[str, Any]) -> Open:
@@ -151,7 +191,17 @@ def _ended(fields: dict[str, Any]) -> Ended:
     return Ended(_text(fields["link_id"]), _number(fields["from"]), _number(fields["partitions"]))
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Link]] = {"forward": _forward, "move": _move, "open": _open, "ended": _ended}
+_READERS: dict[str, Callable[[dict[str, Any]], Link]] = {
+    "forward": _forward, "move": _move, "ask": _ask, "adopt": _adopt, "open": _open, "ended": _ended,
+}  # fmt: skip
+
+
+def _packed(rows: tuple[RowItem, ...]) -> list[tuple[str, str, str]]:
+    return [(table, b64encode(key).decode(), b64encode(value).decode()) for table, key, value in rows]
+
+
+def _rows(fields: dict[str, Any]) -> tuple[RowItem, ...]:
+    return tuple((_text(table), b64decode(key), b64decode(value)) for table, key, value in fields["rows"])
 
 
 def _number(value: Any) -> int:

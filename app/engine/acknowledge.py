@@ -1,7 +1,9 @@
 """acknowledge: the Step of a render acknowledgement. The same code for every arm, the control included."""
 
 from app.contract.envelope import Signal
-from app.engine.exposures import acknowledged_exposure, mismatch
+from app.engine.exposures import UNKNOWN_ASSIGNMENT, acknowledged_exposure, mismatch
+from app.engine.identity.known import aside, user_of
+from app.engine.identity.onward import sent_on, shown_before_login
 from app.engine.policies import Policies
 from app.engine.record import ids_field
 from app.engine.repeats import Repeat, look_up
@@ -16,10 +18,16 @@ def acknowledge(signal: Signal, record: InputRecord, state: State, policies: Pol
     seen = look_up(signal, record, state, policies)
     if isinstance(seen, Repeat):
         return repeated_step(seen, signal, record, rows, policies, moment)
-    key = signal.event["experiment"]["key"]
-    assignment = rows.assignments.get(key)
+    owner = user_of(rows)
+    if owner is not None:
+        return sent_on(signal, owner, record, policies, moment)
+    said = signal.event["experiment"]
+    assignment = aside(rows, said["key"], said["assignment_id"]) or rows.assignments.get(said["key"])
     refused = mismatch(signal, assignment)
     if refused is not None:
+        device = shown_before_login(signal, rows, record) if refused.code == UNKNOWN_ASSIGNMENT else None
+        if device is not None:
+            return sent_on(signal, device, record, policies, moment)
         return rejected(record, refused, policies, moment, signal)
     assert assignment is not None
     status = "duplicate"

@@ -3,7 +3,7 @@
 Whatever is rejected here gets a journal record and a dead letter; nothing is dropped.
 """
 
-from app.contract.envelope import Rejection, Signal, parse_signal, shown
+from app.contract.envelope import ANONYMOUS_PREFIX, Rejection, Signal, parse_signal, shown
 from app.contract.ids import is_uuid
 from app.contract.times import format_us
 from app.contract.topics import EVENT_PREFIX, SERVICE_TYPES, event_topic
@@ -24,6 +24,7 @@ def admit(record: InputRecord, policies: Policies) -> Signal | Rejection:
     signal = parse_signal(record.value)
     if isinstance(signal, Rejection) or _is_plain(record, signal, policies):
         return signal
+    signal = _of_device(record, signal)
     for code, rule in _RULES:
         message = rule(record, signal, policies)
         if message is not None:
@@ -41,6 +42,15 @@ def _is_plain(record: InputRecord, signal: Signal, policies: Policies) -> bool:
         and record.key == signal.unit.encode()
         and -limits.future_us <= after_us <= limits.past_us
     )
+
+
+def _of_device(record: InputRecord, signal: Signal) -> Signal:
+    """Service types may be keyed by the anonymous unit though they name a user too: an identify by the unit that gives, an
+    acknowledgement by the one that its assignment was made for."""
+    if signal.event_name not in SERVICE_TYPES or signal.event.get("anonymous_id") is None:
+        return signal
+    unit = f"{ANONYMOUS_PREFIX}{signal.event['anonymous_id']}"
+    return signal._replace(unit=unit) if record.key == unit.encode() else signal
 
 
 def _known_type(record: InputRecord, signal: Signal, policies: Policies) -> str | None:

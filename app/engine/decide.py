@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from app.contract.envelope import Rejection, Signal
 from app.engine.decision import decide_policy
 from app.engine.gates import INTENT, TRIGGERED, Occasion
+from app.engine.identity.known import user_of
+from app.engine.identity.meet import meet
+from app.engine.identity.onward import sent_on
 from app.engine.outcomes import outcome_output
 from app.engine.policies import CompiledPolicy, Policies
 from app.engine.record import Json, ids_field, journal_output
@@ -25,10 +28,16 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
     seen = look_up(signal, record, state, policies)
     if isinstance(seen, Repeat):
         return repeated_step(seen, signal, record, rows, policies, moment)
+    owner = user_of(rows)
+    if owner is not None:
+        return sent_on(signal, owner, record, policies, moment)
     user = rows.user()
     if signal.event_name == "activation_milestone" and _is_full(user, signal):
         full = Rejection("too_many_milestones", f"the unit has {MAX_MILESTONES} milestones; name them by kind, not by instance")
         return rejected(record, full, policies, moment, signal)
+    identity_pending, asking = (
+        meet(signal, rows, record, policies, moment) if signal.event.get("anonymous_id") is not None else (False, None)
+    )
     base_us = lateness_base_us(signal, record, policies)
     # Before the decisions: an outcome follows an assignment, it is never one with it.
     outcome = outcome_output(signal, rows.assignments, policies, base_us) if rows.assignments else None
@@ -44,6 +53,7 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         moment.now_us,
         moment.governance_stale,
         policies.limits.commit_allowance_us,
+        identity_pending,
     )
     decisions = []
     for policy, waited in _set_off(signal, rows, policies):
@@ -69,10 +79,14 @@ def decide(signal: Signal, record: InputRecord, state: State, policies: Policies
         base_us=base_us,
         budget_ms=policies.budgets_ms.get(signal.event_name),
         decisions=",".join(decisions),
-        more=ids_field("exposures", rows.exposures) + ids_field("outcomes", () if outcome is None else (outcome[0],)),
+        more=ids_field("exposures", rows.exposures)
+        + ids_field("outcomes", () if outcome is None else (outcome[0],))
+        + ("" if asking is None else asking.field),
     )
     if outcome is not None:
         rows.outputs.append(outcome[1])
+    if asking is not None:
+        rows.outputs += asking.outputs
     rows.writes.append(seen)
     return Step((journal, *rows.outputs), tuple(rows.writes))
 

@@ -12,6 +12,7 @@ from app.engine.record import Json, exposure_output
 from app.engine.rows import Row
 from app.engine.values import Output
 
+UNKNOWN_ASSIGNMENT = "unknown_assignment"
 NOT_RENDERED: Json = {"rendered_ts": None, "decision_to_render_ms": None}
 
 
@@ -73,7 +74,7 @@ def mismatch(signal: Signal, assignment: Row | None) -> Rejection | None:
     said = signal.event["experiment"]
     if assignment is None or said["assignment_id"] != assignment["assignment_id"]:
         return Rejection(
-            "unknown_assignment",
+            UNKNOWN_ASSIGNMENT,
             f"assignment {said['assignment_id']} of policy {said['key']} is not this unit's; "
             "acknowledge with the assignment_id that came with the unit's decision, keyed by that unit",
         )

@@ -35,6 +35,7 @@ class Occasion(NamedTuple):
     now_us: int
     stale: bool
     allowance_us: int
+    identity_pending: bool = False  # an assignment of the same person may be on its way here
 
 
 class Draft:
@@ -95,6 +96,8 @@ def holdout(draft: Draft) -> str | Stop:
             draft.holdout = True
             return Stop("holdout", "held out since its assignment")
         return "assigned before"
+    if draft.occasion.identity_pending:
+        return "not asked yet"
     if named is None:
         return "none"
     if draft.held is not None:
@@ -108,6 +111,8 @@ def holdout(draft: Draft) -> str | Stop:
 def existing_assignment(draft: Draft) -> str | Stop:
     existing = draft.existing
     if existing is None:
+        if draft.occasion.identity_pending:
+            return Stop("identity_pending", "what the device was given has been asked for")
         return "none"
     draft.assigned, draft.variant, draft.bucket = True, existing["variant"], existing["bucket"]
     return f"{existing['variant']} of version {existing['rule_version']}"

@@ -105,6 +105,7 @@ class Limits(NamedTuple):
     future_us: int
     past_us: int
     dedup_window_us: int
+    identity_pending_us: int
     commit_allowance_us: int
     trusted_sources: frozenset[str]
 
@@ -164,6 +165,7 @@ def _limits(catalogue: Catalogue) -> Limits:
         bounds.ts_future_seconds * SECOND_US,
         bounds.ts_past_seconds * SECOND_US,
         catalogue.windows.dedup_window_seconds * SECOND_US,
+        catalogue.windows.identity_pending_seconds * SECOND_US,
         bounds.commit_allowance_ms * MILLISECOND_US,
         frozenset(bounds.trusted_sources),
     )

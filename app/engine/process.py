@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from app.contract.envelope import Rejection, Signal
-from app.contract.links import Ended, Forward, Move, Open, read_link
-from app.contract.topics import EXPERIMENT_EXPOSURE, IDENTITY_LINKS, TICKS
+from app.contract.links import Adopt, Ask, Ended, Forward, Link, Move, Open, read_link
+from app.contract.topics import EXPERIMENT_EXPOSURE, IDENTIFY, IDENTITY_LINKS, TICKS
 from app.engine.acknowledge import acknowledge
 from app.engine.admission import admit
 from app.engine.decide import decide
+from app.engine.identity.adopt import adopt
+from app.engine.identity.give import asked, identify
 from app.engine.moves.arrivals import one_back
 from app.engine.moves.departures import give_up
 from app.engine.moves.elsewhere import elsewhere
@@ -15,12 +17,12 @@ from app.engine.moves.handover import ended_there, moved_in, open_there
 from app.engine.policies import Policies
 from app.engine.steps import rejected
 from app.engine.ticks import fire
-from app.engine.values import InputRecord, Moment, State, Step, Via
+from app.engine.values import NOBODY, InputRecord, Moment, State, Step, Via
 
 Handler = Callable[[Signal, InputRecord, State, Policies, Moment], Step]
 
 # Topics with a meaning of their own; what comes on any other input topic is a signal to decide on.
-HANDLERS: dict[str, Handler] = {EXPERIMENT_EXPOSURE: acknowledge}
+HANDLERS: dict[str, Handler] = {EXPERIMENT_EXPOSURE: acknowledge, IDENTIFY: identify}
 
 
 def process(record: InputRecord, state: State, policies: Policies, moment: Moment) -> Iterator[Step]:
@@ -51,10 +53,13 @@ def _serve(record: InputRecord, state: State, policies: Policies, moment: Moment
 
 
 def _follow(record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
-    """A link: a unit on its way, or a record that another partition group sent here."""
+    """A link: a unit on its way, what belongs to one, or a record that another partition group sent here."""
     link = read_link(record.value)
     if isinstance(link, Forward):
         return _serve_forwarded(link, record, state, policies, moment)
+    if isinstance(link, Ask | Adopt):
+        step = elsewhere(link.unit, None, record, state, policies, moment)
+        return _meet(link, record, state, policies, moment) if step is None else step
     if isinstance(link, Move):
         return moved_in(link, record, state, policies, moment)
     if isinstance(link, Open):
@@ -64,11 +69,23 @@ def _follow(record: InputRecord, state: State, policies: Policies, moment: Momen
     return rejected(record, link, policies, moment)
 
 
+def _meet(link: Link | Rejection, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
+    """Two units of one person, where the one that is spoken to lives."""
+    if isinstance(link, Ask):
+        return asked(link, record, state, policies, moment)
+    if isinstance(link, Adopt):
+        return adopt(link, record, state, policies, moment)
+    found = link if isinstance(link, Rejection) else Rejection("malformed_link", "only what speaks to a unit is sent on")
+    return rejected(record, found, policies, moment)
+
+
 def _serve_forwarded(link: Forward, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
     """As if it had been appended here. Where it goes on, nobody looks into it: the one who serves it does."""
     first = _unwrapped(link, record)
     step = elsewhere(link.unit, link.event_id, first, state, policies, moment)
-    if step is None:
+    if step is None and first.topic == IDENTITY_LINKS:
+        step = _meet(read_link(first.value), first, state, policies, moment)
+    elif step is None:
         signal = admit(first, policies)
         if isinstance(signal, Rejection):
             step = rejected(first, signal, policies, moment)
@@ -81,7 +98,8 @@ def _serve_forwarded(link: Forward, record: InputRecord, state: State, policies:
 
 
 def _unwrapped(link: Forward, record: InputRecord) -> InputRecord:
-    via = Via(record.partition, record.offset, record.appended_us, link.sender, link.asked)
+    sender = NOBODY if link.linked else link.sender
+    via = Via(record.partition, record.offset, record.appended_us, sender, link.asked)
     return InputRecord(link.topic, link.partition, link.offset, link.appended_us, link.key, link.value, via)
 
 

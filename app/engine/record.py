@@ -35,6 +35,11 @@ def ids_field(name: str, ids: Sequence[str]) -> str:
     return f'"{name}":["{listed}"],' if ids else f'"{name}":[],'
 
 
+def json_field(name: str, value: Json) -> str:
+    """A further field of a journal record that holds names which a sender chose."""
+    return f'"{name}":{orjson.dumps(value).decode()},'
+
+
 def journal_output(
     record: InputRecord,
     status: str,

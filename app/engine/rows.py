@@ -3,7 +3,8 @@
 eligibility  {"counts": {type: n}, "first_seen_us", "last_seen_us", "milestones": [...], "org", "pricing_model",
               "session": {"id", "started_us", "events"}}: the facts that conditions see as `user` and `session`.
 assignments  {"assignments": {policy: {...}}, "holdouts": {name: held}, "pending": {policy: {...}}}: what the unit was given,
-              whether each named holdout holds it, and the one timer that each policy may have waiting.
+              whether each named holdout holds it, and the one timer that each policy may have waiting. Once a login has
+              told more, "identity" beside them: app/engine/identity/known.py.
 seen         (day of first append, unit, event id) -> (append time, end of its window, digest of the content).
 timers       (due time, timer id) -> who waits, and the event that triggered. Beside them, while partitions scale: how many
              records of a unit are away, parts of units that have not arrived whole, and how far the partition has come.

@@ -13,7 +13,7 @@ class UnitRows:
 
     __slots__ = (
         "_assignments_bytes", "_changed", "_eligibility_bytes", "_row", "_timers", "assignments", "exposures", "facts",
-        "holdouts", "key", "outputs", "pending", "unit", "writes",
+        "holdouts", "identity", "key", "outputs", "pending", "unit", "writes",
     )  # fmt: skip
 
     def __init__(self, unit: str, state: State) -> None:
@@ -27,6 +27,7 @@ class UnitRows:
         self.assignments: dict[str, Row] = row.get("assignments", {})
         self.holdouts: dict[str, bool] = row.get("holdouts", {})
         self.pending: dict[str, Row] = row.get("pending", {})
+        self.identity: Row | None = row.get("identity")
         self.facts: Row | None = None
         self._changed = False
         self.outputs: list[Output] = []
@@ -45,6 +46,16 @@ class UnitRows:
 
     def assign(self, policy: str, assignment: Row) -> None:
         self.assignments[policy] = assignment
+        self._changed = True
+
+    def know(self, identity: Row) -> None:
+        """What login has told: app/engine/identity has its fields."""
+        self.identity = identity
+        self._changed = True
+
+    def take_over(self, assignments: dict[str, Row], holdouts: dict[str, bool]) -> None:
+        """In place of what the unit had: an empty one has given all away."""
+        self.assignments, self.holdouts = assignments, holdouts
         self._changed = True
 
     def serve(self, assignment: Row, served: Row) -> None:
@@ -88,6 +99,8 @@ class UnitRows:
         if self._changed:
             row = self._row
             row["assignments"], row["holdouts"], row["pending"] = self.assignments, self.holdouts, self.pending
+            if self.identity is not None:
+                row["identity"] = self.identity
             assignments = encode(row)
             self.writes.append(Write(ASSIGNMENTS, self.key, assignments))
         return state_digest(eligibility, assignments)

@@ -7,12 +7,14 @@ ASSIGNMENTS = "assignments"
 SEEN = "seen"
 TIMERS = "timers"
 TABLES = (ELIGIBILITY, ASSIGNMENTS, SEEN, TIMERS)
+NOBODY = -1
 
 
 class Via(NamedTuple):
     """The link that brought a record here from another partition group; partition, offset, appended_us: of the link.
 
-    sender: the group that sent it. asked: the group that waits for it to come back, if any.
+    sender: the group that sent it because its unit lives elsewhere; NOBODY when another unit of the same person sent it.
+    asked: the group that waits for it to come back, if any.
     """
 
     partition: int
@@ -20,6 +22,11 @@ class Via(NamedTuple):
     appended_us: int
     sender: int
     asked: int | None
+
+    @property
+    def linked(self) -> bool:
+        """Sent by another unit of the same person."""
+        return self.sender == NOBODY
 
 
 class InputRecord(NamedTuple):
@@ -43,10 +50,14 @@ class InputRecord(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What depends on the instant of the decision; the journal records it, replay reads it back."""
+    """What depends on the instant of the decision; the journal records it, replay reads it back.
+
+    partitions: of an input topic, while governance has never spoken of it (Policies.topology): where links are addressed to.
+    """
 
     now_us: int
     governance_stale: bool = False
+    partitions: int = 1
 
 
 class Write(NamedTuple):

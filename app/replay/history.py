@@ -12,7 +12,7 @@ import orjson
 
 from app.contract.times import parse_us
 from app.contract.topics import EVENT_PREFIX, IDENTITY_LINKS, JOURNAL, TICKS
-from app.engine.values import InputRecord
+from app.engine.values import InputRecord, Moment
 from app.errors import OperatorError
 from app.reading import PartitionReader, StoredRecord
 from app.replay.position import BEGINNING, Position
@@ -37,6 +37,11 @@ class Journalled(NamedTuple):
     poison: bool
     engine_semantics: int
     decided_us: int
+    partitions: int
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.decided_us, self.governance_stale, self.partitions)
 
 
 class Paired(NamedTuple):
@@ -218,6 +223,7 @@ def parse_journalled(stored: StoredRecord) -> Journalled | None:
             body["poison"],
             body["engine_semantics"],
             parse_us(body["latency"]["decided_ts"]),
+            body.get("partitions", 1),  # only those that address a link by a unit's name say it
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

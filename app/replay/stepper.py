@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from app.contract.topics import TICKS
 from app.engine.policies import Policies
 from app.engine.process import process, process_poison
-from app.engine.values import InputRecord, Moment, Step
+from app.engine.values import InputRecord, Step
 from app.replay.history import Journalled
 from tables.unit_state import UnitState
 
@@ -23,7 +23,7 @@ class Stepper:
 
     def step(self, journalled: Journalled, record: InputRecord, policies: Policies) -> Step | None:
         """The Step behind a journal record; None for a tick that fires no (further) timer."""
-        moment = Moment(journalled.decided_us, journalled.governance_stale)
+        moment = journalled.moment
         if journalled.poison:
             return process_poison(record, policies, moment)
         if record.topic != TICKS:

@@ -146,8 +146,7 @@ class PartitionWhatIf:
         policies = await self._policies(self._proposed_policies, journalled)
         await self._ticks_until(record.appended_us, policies)
         if not journalled.poison:
-            moment = Moment(journalled.decided_us, journalled.governance_stale)
-            for step in self._steps(journalled, self._luggage.received(record), policies, moment):
+            for step in self._steps(journalled, self._luggage.received(record), policies, journalled.moment):
                 self._store(step)
         if journalled.status == "moved_out" and journalled.unit is not None:
             self._leave(journalled.unit)

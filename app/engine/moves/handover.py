@@ -4,45 +4,20 @@ from collections.abc import Sequence
 
 from app.contract.canonical import state_digest
 from app.contract.envelope import Rejection
-from app.contract.ids import link_id
-from app.contract.links import Ended, Forward, Link, Move, Open, RowItem, read_link, write_link
-from app.contract.topics import IDENTITY_LINKS, TICKS
+from app.contract.links import Ended, Forward, Move, Open, RowItem, read_link
+from app.contract.topics import TICKS
 from app.engine.moves.arrivals import Progress, drop_part, keep_part, kept_part, lives_here, one_more_away, progress_of
 from app.engine.moves.baggage import baggage
 from app.engine.policies import Policies
 from app.engine.record import journal_output
 from app.engine.rows import unit_key
+from app.engine.shipment import Shipment
 from app.engine.steps import rejected
-from app.engine.values import ASSIGNMENTS, ELIGIBILITY, TABLES, InputRecord, Moment, Output, State, Step, Write
+from app.engine.values import ASSIGNMENTS, ELIGIBILITY, TABLES, InputRecord, Moment, State, Step, Write
 
 # Of rows in one link; base64 adds a third, and the topic takes twice the largest record.
 PART_BYTES = 256 * 1024
 _NO_ROWS = state_digest(b"", b"")
-
-
-class Shipment:
-    """The links that one Step sends, in order, with their ids."""
-
-    def __init__(self, unit: str, record: InputRecord, policies: Policies) -> None:
-        self._unit = unit
-        self._record = record
-        self._policies = policies
-        self.outputs: list[Output] = []
-        self._named: list[str] = []
-
-    def next_id(self) -> str:
-        place = self._record if self._record.via is None else self._record.via
-        topic = self._record.topic if self._record.via is None else IDENTITY_LINKS
-        return link_id(topic, place.partition, place.offset, self._unit, len(self.outputs))
-
-    def add(self, link: Link, to: int) -> None:
-        self.outputs.append(Output(IDENTITY_LINKS, self._unit.encode() or None, write_link(link, self._policies.offset), to))
-        self._named.append(f'{{"link_id":"{link.link_id}","partition":{to}}}')
-
-    @property
-    def field(self) -> str:
-        """A further field of the journal record."""
-        return f'"links":[{",".join(self._named)}],'
 
 
 def forwarded(
