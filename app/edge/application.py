@@ -30,6 +30,7 @@ from app.edge.openapi import document
 from app.edge.paths import Endpoint, Paths
 from app.edge.replies import Replies
 from app.edge.spool import Spool
+from app.edge.static import static_table
 from app.edge.tokens import TokenKeys
 from app.edge.view import CatalogueView
 from app.settings import Settings
@@ -96,6 +97,7 @@ class EdgeApplication:
             ("GET", "/openapi.json"): self._openapi,
             ("POST", "/v1/decide"): decisions.decide,
             ("POST", "/v1/user_tokens"): decisions.user_token,
+            **static_table(),
         }
         for dialect in DIALECTS:
             collect = Collector(dialect, self._edge).collect

@@ -1,6 +1,6 @@
 """The routes that give decisions: `POST /v1/decide`, and `POST /v1/user_tokens` for those who hand tokens out.
 
-POST /v1/decide, write key by HTTP Basic or as a bearer token (a public one will do):
+POST /v1/decide, write key by HTTP Basic, as a bearer token, or as write_key in the body (a public one will do):
     {"event": {<envelope as of /v1/events; event_id and ts may be left out>}, "deadline_ms": 120}     deadline_ms: optional
 200 {"event_id": "…", "source": "journal" | "fallback", "why": null | "deadline" | … (app/edge/served.WHY), "deadline_ms": 130,
      "decisions": [{"policy", "decision_point", "kind", "served": "variant" | "fallback" | "none", "action": {…} | null,
@@ -26,8 +26,8 @@ from starlette.responses import Response
 from app.contract.envelope import ANONYMOUS_PREFIX, NAME_MAX_CHARS, Rejection
 from app.contract.times import SECOND_US, format_us
 from app.edge.body import parsed, read_body
-from app.edge.collectors.dialect import basic_or_bearer, json_response
-from app.edge.collectors.native import BODY_BYTES, refused
+from app.edge.collectors.dialect import basic_or_bearer, json_response, text_of
+from app.edge.collectors.native import BODY_BYTES, WRITE_KEY, refused
 from app.edge.decide import Asked
 from app.edge.edge import Edge
 from app.edge.refusal import RefusalError
@@ -88,13 +88,13 @@ async def read_asked(edge: Edge, request: Request) -> tuple[dict[str, Any], Call
     """The JSON object of a request and whose key it shows. RefusalError."""
     with edge.bodies.room(request, edge.largest_body(BODY_BYTES)) as limit_bytes:
         raw = await read_body(request, limit_bytes, edge.body_seconds)
-        caller = edge.rules.caller(basic_or_bearer(request.headers))
+        body = parsed(raw)
+        caller = edge.rules.caller(basic_or_bearer(request.headers) or text_of(body, WRITE_KEY))
         if caller is None:
             raise RefusalError("unknown_key", "no write key that this edge knows; `truelift writekeys list` shows them")
         allowed = caller.key.body_bytes or BODY_BYTES
         if len(raw) > allowed:
             raise RefusalError("too_large", f"the body has {len(raw)} bytes, {allowed} are allowed; send less at once")
-        body = parsed(raw)
     if not isinstance(body, dict):
         raise RefusalError("malformed", "the body is no JSON object; send one")
     return body, caller

@@ -18,11 +18,12 @@ Header = tuple[bytes, bytes]
 SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     # The pixel and the answers are for other sites' pages; which of them may read is said by CORS.
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
+# Of an answer that says nothing else: it is one caller's, and no cache may give it to another.
+UNCACHED: tuple[Header, ...] = (*SECURITY, (b"cache-control", b"no-store"))
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, SP-Anonymous",
@@ -46,7 +47,9 @@ class Guards:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY, *allowed]
+                own = message.get("headers", ())
+                is_cached = any(name == b"cache-control" for name, _ in own)
+                message["headers"] = [*own, *(SECURITY if is_cached else UNCACHED), *allowed]
             await send(message)
 
         await self._next(scope, origin, bool(allowed))(scope, receive, send_guarded)
