@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
+from app.contract.model import Model
 from app.contract.shapes import DottedName, EventName, Key, Path, Permille, Strict, Text, VariantKey
 
 RiskClass = Literal["low", "workflow", "sensitive"]
@@ -135,6 +136,7 @@ class Policy(Strict):
     stop_rules: StopRules | None = None
     timing: Timing = Field(default_factory=Timing)
     on_late: Literal["serve", "fallback"] = "fallback"
+    model: Model | None = None
 
     @model_validator(mode="before")
     @classmethod

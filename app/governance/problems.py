@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 FieldPath = tuple[str | int, ...]
+MODEL_KINDS = ("linear", "logistic", "trees")
 SHOWN_CHARS = 80
 # difflib's ratio from which a name counts as a misspelling of another.
 LIKENESS = 0.7
@@ -107,13 +108,15 @@ _BOUNDS = {
 
 
 def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
-    kind, path, value = details["type"], tuple(details["loc"]), details["input"]
+    kind, path, value = details["type"], _untagged(details["loc"]), details["input"]
     context = details.get("ctx", {})
     name = dotted(path)
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key {path[-1]!r}", did_you_mean(str(path[-1]), _fields_at(model, path[:-1])))
     if kind == "missing":
         return Problem(path, f"{name} is missing", _add(str(path[-1])))
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return Problem((*path, "kind"), f"{name}.kind is {shown(context.get('tag'))}", f"Use {', '.join(MODEL_KINDS)}")
     if kind == "literal_error":
         return Problem(path, f"{name} is {shown(value)}", f"Use {context['expected']}")
     if kind == "string_pattern_mismatch":
@@ -129,6 +132,11 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     if kind == "value_error":
         return Problem(path, str(context["error"]), "Mend it and check again")
     return Problem(path, f"{name} is {shown(value)} ({type(value).__name__})", _WRITE.get(kind, details["msg"]))
+
+
+def _untagged(path: FieldPath) -> FieldPath:
+    """Without the kind of the model, which pydantic puts behind the name of a field whose shape depends on it."""
+    return (path[0], *path[2:]) if path[:1] == ("model",) and path[1:2] and path[1] in MODEL_KINDS else path
 
 
 def _add(field: str) -> str:

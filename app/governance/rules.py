@@ -13,6 +13,7 @@ from app.contract.catalogue import Catalogue
 from app.contract.policy import RISK_CLASSES, Policy, highest_class
 from app.contract.topics import AUDIT_WINDOW_DAYS
 from app.engine.conditions import ConditionError, compile_condition, groups_named
+from app.governance.model_rules import model_problems, roots_of
 from app.governance.problems import FieldPath, Problem, did_you_mean, dotted, shape_problems, shown
 from app.governance.raw import MAX_DEPTH, Body, get, is_integer, is_number, json_problems, mappings
 
@@ -22,8 +23,6 @@ WEIGHT_TOLERANCE = 1e-9
 # Fields whose default follows from another one: where that is missing, it alone is said.
 FOLLOWING = ("seed", "ramp")
 HOURS_A_DAY = 24
-# What a condition on eligibility may look at; one on an event looks at the event itself, whose fields are open.
-ELIGIBILITY_ROOTS = ("event", "context", "user", "session")
 _CONDITION_REMEDY = "Write GrowthBook's condition language, with expressions as RE2 takes them"
 
 Rule = Callable[[Body, Catalogue], Iterator[Problem]]
@@ -128,9 +127,12 @@ def _catalogue_remedy(name: str, known: list[str]) -> str:
 
 
 def conditions(body: Body, catalogue: Catalogue) -> Iterator[Problem]:
-    """Every condition of the body: unknown operators and names, expressions that RE2 refuses, unknown saved groups."""
+    """Every condition of the body: unknown operators and names, expressions that RE2 refuses, unknown saved groups.
+
+    A condition on an event looks at the event itself, whose fields are open.
+    """
     if isinstance(eligibility := body.get("eligibility"), dict):
-        yield from _condition(("eligibility",), eligibility, catalogue, ELIGIBILITY_ROOTS)
+        yield from _condition(("eligibility",), eligibility, catalogue, roots_of(body))
     for path, owner in _event_users(body):
         if path != ("trigger",) and isinstance(where := owner.get("where"), dict):
             yield from _condition((*path, "where"), where, catalogue, None)
@@ -267,4 +269,5 @@ RULES: tuple[Rule, ...] = (
     _timing,
     _measurement,
     _horizon,
+    model_problems,
 )
