@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from app.contract.replies import REQUEST_ID_BYTES, ReplyTo
@@ -29,6 +29,7 @@ from app.edge.refusal import RefusalError
 from app.errors import OperatorError
 from app.settings import Settings
 from app.stream.clients import wait_for_broker
+from app.stream.reading import partitions_of
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +128,7 @@ class Replies:
         consumer = AIOKafkaConsumer(**self._settings.kafka(), enable_auto_commit=False, auto_offset_reset="latest")
         await consumer.start()
         try:
-            if topic not in await consumer.topics():
-                raise OperatorError(f"no topic {topic}", "Create it with `truelift topics init`")
-            place = TopicPartition(topic, random.choice(sorted(consumer.partitions_for_topic(topic))))
+            place = random.choice(await partitions_of(self._settings, [topic]))
             consumer.assign([place])
             # The end is fixed before the first request goes out, else its reply could lie in front of it.
             await consumer.seek_to_end(place)
