@@ -39,5 +39,7 @@ class Shipment:
     @property
     def field(self) -> str:
         """Further fields of the journal record. partitions: the count by which the links were addressed, for a replay."""
+        if not self._named:
+            return ""
         counted = "" if self._partitions is None else f'"partitions":{self._partitions},'
         return f'"links":[{",".join(self._named)}],{counted}'

@@ -4,8 +4,9 @@ Owns the topics, the order in which groups consume (any order within a topic's o
 that every group can be replayed alone. A crash needs no play of its own: a Step is a transaction, done or not done.
 """
 
+from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -30,7 +31,7 @@ COUNTS = (2, 4, 8)
 ACTS = 150
 REST_TICKS = 60
 UNITS = (*(f"u-{number}" for number in range(14)), "anon:a-1", "ünï-😀", "u\x01", "u")
-EVENTS = ("page_view", "feature_used", "billing_intent", "experiment_exposure")
+EVENTS = ("page_view", "feature_used", "billing_intent", "experiment_exposure", "identify")
 INPUTS = (*(f"events.{name}" for name in EVENTS), TICKS, IDENTITY_LINKS)
 EVERY_ROW = 1_000_000
 OUTCOMES = {"primary": {"event": "billing_intent", "within_hours": 1, "kind": "count"}}
@@ -98,7 +99,7 @@ class Cluster:
         """All ids that the journal lists under `field`."""
         return [name for journal in self.journal for name in journal.get(field, ())]
 
-    def play(self, acts: int = ACTS) -> "Cluster":
+    def play(self, acts: int = ACTS) -> Self:
         """So many acts for each partition count, then everything to its end."""
         for count in (*self._scalings, None):
             self._acts(acts)
@@ -113,20 +114,22 @@ class Cluster:
     def _acts(self, number: int) -> None:
         for _ in range(number):
             self.now_us += self.random.randrange(SECOND_US // 4)
-            act = self.random.choices(
-                (
-                    self._signal,
-                    self._duplicate,
-                    self._acknowledge,
-                    self._tick,
-                    self._edit,
-                    self._look,
-                    self._rest,
-                    self._consume,
-                ),
-                (26, 4, 6, 8, 1, 6, 0.3, 160),
-            )[0]
+            weights = self.weights()
+            (act,) = self.random.choices(list(weights), list(weights.values()))
             act()
+
+    def weights(self) -> dict[Callable[[], None], float]:
+        """What happens, and how often."""
+        return {
+            self._signal: 26,
+            self._duplicate: 4,
+            self._acknowledge: 6,
+            self._tick: 8,
+            self._edit: 1,
+            self._look: 6,
+            self._rest: 0.3,
+            self._consume: 160,
+        }
 
     def drain(self) -> None:
         """All that is there is consumed; ticks go on until nothing moves and no timer waits, or for too long (`at_rest`)."""
@@ -216,11 +219,15 @@ class Cluster:
     def _send(self, envelope: Json) -> None:
         """A producer's metadata is of any count that the topics ever had."""
         self._envelopes.append(envelope)
-        unit = envelope["user_id"] or f"anon:{envelope['anonymous_id']}"
+        unit = self.key_of(envelope)
         topic = f"events.{envelope['event_name']}"
         partition = partition_of(unit, self.random.choice(self.counts))
         offset = self._append(topic, partition, unit.encode(), orjson.dumps(envelope))
         self.sent[topic, partition, offset] = envelope
+
+    def key_of(self, envelope: Json) -> str:
+        """The unit that it is appended for."""
+        return envelope["user_id"] or f"anon:{envelope['anonymous_id']}"
 
     # -- workers
 
@@ -264,7 +271,7 @@ class Cluster:
         if topic == IDENTITY_LINKS:
             group.view = max(group.view, governance_offset_of(stored.value))
         record = InputRecord(topic, group.partition, offset, *stored)
-        moment = Moment(self.now_us + self.random.randrange(20_000), False)
+        moment = Moment(self.now_us + self.random.randrange(20_000), False, COUNTS[0])
         policies = self.snapshots[group.view]
         steps = []
         for step in process(record, group.state, policies, moment):
