@@ -26,6 +26,7 @@ from app.edge.edge import Edge
 from app.edge.guards import Guards
 from app.edge.keeper import Keeper
 from app.edge.limits import Rates
+from app.edge.ofrep.endpoints import Ofrep
 from app.edge.openapi import document
 from app.edge.paths import Endpoint, Paths
 from app.edge.replies import Replies
@@ -98,6 +99,7 @@ class EdgeApplication:
             ("POST", "/v1/decide"): decisions.decide,
             ("POST", "/v1/user_tokens"): decisions.user_token,
             **static_table(),
+            **Ofrep(self._edge).table(),
         }
         for dialect in DIALECTS:
             collect = Collector(dialect, self._edge).collect

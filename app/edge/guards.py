@@ -26,9 +26,11 @@ SECURITY: tuple[Header, ...] = (
 UNCACHED: tuple[Header, ...] = (*SECURITY, (b"cache-control", b"no-store"))
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, SP-Anonymous",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, SP-Anonymous, X-API-Key, If-None-Match",
     "Access-Control-Max-Age": "600",
 }
+# Beside the headers that a page may always read.
+_READABLE: Header = (b"access-control-expose-headers", b"ETag, Retry-After")
 
 
 class Guards:
@@ -65,7 +67,7 @@ class Guards:
     def _allowed(self, origin: str) -> tuple[Header, ...]:
         if origin not in self._origins:
             return ()
-        return (b"access-control-allow-origin", origin.encode()), (b"vary", b"Origin")
+        return (b"access-control-allow-origin", origin.encode()), (b"vary", b"Origin"), _READABLE
 
 
 def _value(headers: Iterable[Header], name: bytes) -> str | None:
