@@ -15,6 +15,7 @@ from agents import (
     error_or_latency,
     exposures,
     feature_used,
+    identify,
     links,
     page_view,
     ticks,
@@ -22,6 +23,7 @@ from agents import (
 from agents.figures import governance_families
 from agents.growth import Growth
 from agents.journal_tail import JournalTail
+from agents.replies import Replier
 from agents.serving import Serving, View
 from app.contract.topics import DEADLETTER, EXPOSURES, IDENTITY_LINKS, JOURNAL, OUTCOMES, TICKS
 from app.engine.values import TABLES
@@ -42,6 +44,7 @@ AGENTS: Mapping[str, Any] = {
     billing_intent.TOPIC: billing_intent.billing_intent,
     error_or_latency.TOPIC: error_or_latency.error_or_latency,
     exposures.TOPIC: exposures.exposures,
+    identify.TOPIC: identify.identify,
     links.TOPIC: links.links,
     ticks.TOPIC: ticks.ticks,
 }
@@ -63,12 +66,15 @@ class TrueliftApp(App):
         self.governance = governance
         self.event_types = frozenset(governance.policies.catalogue.event_types)
         self._journal = JournalTail(settings)
+        self._partitions = 0
+        self.replier = Replier(settings)
         super().__init__(
             settings.app_id,
             StreamSettings.of(settings, **changes),
             on_poison=self._set_aside,
             before_assigned=self._before_assigned,
             recover_offsets=self._journal.next_offsets,
+            after_commit=self.replier.send,
         )
         governance.on_failure = partial(exits.die, "the governance log cannot be followed")
         self.growth = Growth(self)
@@ -82,7 +88,7 @@ class TrueliftApp(App):
         outputs = {topic: self.topic(name(topic), key_type=bytes, value_type=bytes) for topic in OUTPUTS}
         tables = {table: self.Table(table, key_type=bytes, value_type=bytes) for table in TABLES}
         names = {name(topic): topic for topic in inputs}
-        self.serving = Serving(UnitState(tables), self._view, names, outputs)
+        self.serving = Serving(UnitState(tables), self._view, names, outputs, self.note_for_commit)
         self.clock = ticks.Clock(self, self.topic(name(TICKS), value_type=bytes))
 
         @self.timer(interval=ticks.TICK_SECONDS, on_leader=False)  # type: ignore[untyped-decorator]
@@ -107,6 +113,7 @@ class TrueliftApp(App):
                 "ignored": governance.refused(),
             },
             "unserved_event_types": sorted(missing_types(self)),
+            "replies": dict(self.replier.counts),
         }
 
     def more_families(self) -> Iterator[Family]:
@@ -114,17 +121,20 @@ class TrueliftApp(App):
 
     def _view(self) -> View:
         governance = self.governance
-        return View(governance.policies, governance.stale())
+        return View(governance.policies, governance.stale(), self._partitions)
 
     def _set_aside(self, message: Message, error: Exception) -> None:
         self.serving.serve_poison(message, error)
 
     async def _before_assigned(self, partitions: set[int]) -> None:
         """The log is read to its end, and at least as far as each partition's journal has been decided by."""
+        if not self._partitions and self.room is not None:
+            self._partitions = self.room.groups  # never again: more groups come only with a count that governance tells
         await self.governance.catch_up(await self._journal.last_governance_offset(partitions))
 
     async def on_stop(self) -> None:
         await super().on_stop()
+        await self.replier.stop()
         await self.governance.stop()
 
 

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -88,6 +88,7 @@ class Committer:
         sizes: Mapping[str, TopicSize],
         metrics: Metrics,
         on_commit: Callable[[Mapping[tuple[str, int], int], float], None],
+        after_commit: Callable[[list[Any]], None] | None = None,
     ) -> None:
         self.group: GroupMetadata | None = None
         self._config = config
@@ -98,6 +99,7 @@ class Committer:
         self._sizes = sizes
         self._metrics = metrics
         self._on_commit = on_commit
+        self._after_commit = after_commit
         self._interval_seconds = config.commit_interval_ms / 1000
         self._deadline_seconds = config.transaction_timeout_ms / 1000
         self._next_at = 0.0
@@ -238,9 +240,12 @@ class Committer:
     def _finished(self, tasks: list[PartitionTask], seconds: float) -> None:
         self._metrics.committed(seconds)
         offsets = {(topic, task.partition): offset for task in tasks for topic, offset in task.next_offsets().items()}
+        notes = [note for task in tasks if task.inflight is not None for note in task.inflight.after_commit]
         for task in tasks:
             task.end_commit()
         self._on_commit(offsets, seconds)
+        if notes and self._after_commit is not None:
+            self._after_commit(notes)
         self.notify()
         self.kick()
 

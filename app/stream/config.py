@@ -126,6 +126,7 @@ class Hooks(NamedTuple):
         is no journal.
     assignment_changed(phase, partitions): phase "revoked" | "assigned" | "ready", for the face's own bookkeeping.
     committed({(topic, partition): next offset}, seconds): after each commit.
+    after_commit(notes): what agents left for it in the records of a transaction that has committed, if anything.
     """
 
     on_poison: Callable[[str, int, Any, Exception], Awaitable[None] | None] | None = None
@@ -133,6 +134,7 @@ class Hooks(NamedTuple):
     recover_offsets: Callable[[int], Awaitable[Mapping[str, int]]] | None = None
     assignment_changed: Callable[[str, Collection[int]], None] | None = None
     committed: Callable[[Mapping[tuple[str, int], int], float], None] | None = None
+    after_commit: Callable[[list[Any]], None] | None = None
 
 
 class GroupCount(NamedTuple):

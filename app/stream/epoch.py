@@ -1,6 +1,7 @@
 """An epoch: everything that a partition group did since its last commit, held back until the next one.
 
-Owns: outputs by (topic, partition), one overlay for each table, next offsets, the records behind them, and their size.
+Owns: outputs by (topic, partition), one overlay for each table, next offsets, the records behind them, their size, and what the
+app wants to hear of once they are committed.
 Refuses: I/O. What is in an epoch has had no effect anywhere; dropping the object undoes it.
 """
 
@@ -24,7 +25,7 @@ MISSING: Any = object()
 class Epoch:
     """Mutable while it is filled, left alone from the moment its commit begins."""
 
-    __slots__ = ("bytes", "next_offsets", "outputs", "overlays", "records", "runs")
+    __slots__ = ("after_commit", "bytes", "next_offsets", "outputs", "overlays", "records", "runs")
 
     def __init__(self, tables: int) -> None:
         self.outputs: defaultdict[tuple[str, int], list[Output]] = defaultdict(list)
@@ -32,6 +33,7 @@ class Epoch:
         self.next_offsets: dict[str, int] = {}
         self.records = 0
         self.bytes = 0  # of records, outputs and rows, overwritten ones counted again: an upper bound
+        self.after_commit: list[Any] = []  # at most some for each record: bounded with them
         self.runs: list[Run] = []  # what was processed, in order: a poison record makes the group do it again
 
     def processed(self, run: Run) -> None:

@@ -112,6 +112,12 @@ class GroupState:
         if epoch.bytes > self._max_epoch_bytes:
             self._cut()
 
+    def after_commit(self, note: Any) -> None:
+        """Hand `note` to the hook of that name once what the record in hand does is committed; never, if it is discarded."""
+        if self.record is None:
+            raise InternalError("a note was left outside of a record", "Leave it inside the agent's loop")
+        self.current.after_commit.append(note)
+
     def read(self, table: int, key: bytes) -> bytes | None:
         """The row as this group's agents see it now."""
         value = self.current.overlays[table].get(key, MISSING)

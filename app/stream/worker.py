@@ -101,8 +101,9 @@ class Worker:
         await self._preload_metadata()
         use_raw_records(self.consumer, self._arrived.set)
         self.committer = Committer(
-            self.config, self.producer, self.transactional_id, self.tasks, self.sizes, self.metrics, self._on_commit
-        )
+            self.config, self.producer, self.transactional_id, self.tasks, self.sizes, self.metrics, self._on_commit,
+            self.hooks.after_commit,
+        )  # fmt: skip
         self.assignment = Assignment(
             self.config, self.transactional_id, self.consumer, self.committer, self.tasks, self._new_tasks,
             self.hooks, self.metrics, self._on_ready,

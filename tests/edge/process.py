@@ -58,7 +58,7 @@ async def stored(settings: Settings, *topics: str) -> list[Stored]:
             settings.topic_base(record.topic),
             record.partition,
             record.offset,
-            None if record.key is None else record.key.decode(),
+            None if record.key is None else record.key.decode(errors="replace"),
             orjson.loads(record.value),
         )
         async for record in read_to_end(settings, starts)

@@ -14,6 +14,7 @@ from faust.transport.drivers.aiokafka import Transport
 from faust.types import TP
 from mode import Service
 
+from app.errors import InternalError
 from app.stream import exits
 from app.stream.assignor import PartitionGroupAssignor
 from app.stream.config import AgentSpec, Hooks, StreamSettings, Topology, WorkerConfig
@@ -27,12 +28,13 @@ from app.stream.face.topic import Topic
 from app.stream.face.unsupported import check_agents, refuse
 from app.stream.families import Family
 from app.stream.metrics import Metrics
-from app.stream.task import PartitionTask
+from app.stream.task import PartitionTask, current_task
 from app.stream.worker import Worker
 
 OnPoison = Callable[[Message, Exception], Awaitable[None] | None]
 BeforeAssigned = Callable[[set[int]], Awaitable[None]]
 RecoverOffsets = Callable[[int], Awaitable[Mapping[str, int]]]
+AfterCommit = Callable[[list[Any]], None]
 
 
 class _Boot(BootStrategy):
@@ -56,7 +58,7 @@ class _Boot(BootStrategy):
 class App(faust.App):
     """A Faust app whose agents run exactly once.
 
-    on_poison, before_assigned, recover_offsets: see config.Hooks; on_poison gets a Message.
+    on_poison, before_assigned, recover_offsets, after_commit: see config.Hooks; on_poison gets a Message.
     """
 
     BootStrategy = _Boot
@@ -71,6 +73,7 @@ class App(faust.App):
         on_poison: OnPoison | None = None,
         before_assigned: BeforeAssigned | None = None,
         recover_offsets: RecoverOffsets | None = None,
+        after_commit: AfterCommit | None = None,
         **options: Any,
     ) -> None:
         if options.pop("table_standby_replicas", 0):
@@ -80,6 +83,7 @@ class App(faust.App):
         self.on_poison = on_poison
         self.before_assigned = before_assigned
         self.recover_offsets = recover_offsets
+        self.after_commit = after_commit
         self.streams: dict[tuple[int, str], Stream] = {}
         self._declared: list[Any] = []
         self.leaves_for_good = False
@@ -114,6 +118,13 @@ class App(faust.App):
         """What faust.current_event() gives inside an agent."""
         stream = self.streams.get((task.partition, task.topic or ""))
         return None if stream is None else stream.current_event
+
+    def note_for_commit(self, note: Any) -> None:
+        """Inside an agent: `after_commit` gets it once the transaction with the record in hand has committed."""
+        task = current_task.get()
+        if task is None:
+            raise InternalError("a note for the commit outside of an agent", "Leave it inside the agent's loop")
+        task.after_commit(note)
 
     def more_status(self) -> dict[str, Any]:
         """What an app adds to /status, for it to say."""
@@ -225,6 +236,7 @@ class EngineRoom(Service):
             recover_offsets=app.recover_offsets,
             assignment_changed=self._assignment_changed,
             committed=self._committed,
+            after_commit=app.after_commit,
         )
 
     def _assignment_changed(self, phase: str, partitions: Collection[int]) -> None:

@@ -1,0 +1,1 @@
+"""Decisions in time, end to end: real edges, a real worker, a real broker."""
