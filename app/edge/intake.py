@@ -192,6 +192,9 @@ class _Intake:
         if not isinstance(said, dict) or any(said.get(name, value) != value for name, value in proven.items()):
             return Rejection("token_mismatch", f"experiment is not what its exposure_token was made for; {_REMEDY}")
         envelope["experiment"] = said | proven
+        policy = self._rules.policy(served.policy)
+        if policy is not None:  # else it was retired since
+            envelope["governance"] = {"owner": policy.owner, "rollback_flag": policy.rollback_flag}
         if served.unit.startswith(ANONYMOUS_PREFIX):
             envelope |= {"user_id": None, "anonymous_id": served.unit.removeprefix(ANONYMOUS_PREFIX)}
         else:

@@ -39,6 +39,7 @@ class KnownPolicy(NamedTuple):
     mode: str
     decision_point: str
     trigger_event: str
+    owner: str
     rollback_flag: str
     halted: str | None
     fallback_action: Mapping[str, Any]
@@ -64,6 +65,10 @@ class Rules(NamedTuple):
     budgets_ms: Mapping[str, int]
     policies: Mapping[str, tuple[KnownPolicy, ...]]
 
+    def policy(self, key: str) -> KnownPolicy | None:
+        """One in force."""
+        return next((policy for policies in self.policies.values() for policy in policies if policy.key == key), None)
+
     def caller(self, key: str | None) -> Caller | None:
         """Looked up by its hash: how long that takes says nothing about the keys there are."""
         if not key or len(key) > KEY_MAX_CHARS:
@@ -83,6 +88,7 @@ def known_policies(policies: Policies) -> tuple[KnownPolicy, ...]:
             mode=policy.mode,
             decision_point=policy.decision_point,
             trigger_event=policy.trigger_event,
+            owner=policy.owner,
             rollback_flag=policy.rollback_flag,
             halted=None if policy.halt is None else policy.halt[0],
             fallback_action=orjson.loads(policy.fallback_action.json),
