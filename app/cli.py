@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lift": ("app.analysis.lift_commands", "lift"),
     "latency": ("app.latency", "latency"),
     "audit": ("app.audit.commands", "audit"),
+    "simulate": ("app.simulate.commands", "simulate"),
     "drill": ("app.drill.commands", "drill_app"),
     "chaos": ("app.chaos.commands", "chaos"),
     "demo": ("app.demo.commands", "demo"),
