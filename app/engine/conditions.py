@@ -77,6 +77,13 @@ def groups_named(condition: Any) -> frozenset[str]:
     return frozenset()
 
 
+def names_root(condition: Any, root: str) -> bool:
+    """Whether a path of the condition begins with `root`, at any depth."""
+    if isinstance(condition, Mapping):
+        return any(str(key).split(".", 1)[0] == root or names_root(inner, root) for key, inner in condition.items())
+    return isinstance(condition, ARRAY) and any(names_root(one, root) for one in condition)
+
+
 def path_text(path: Path) -> str:
     """A path as messages show it: $and[0].context.route.$regex."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")

@@ -10,6 +10,7 @@ from app.engine.unit import UnitRows
 
 # Reasons of a decision that acts with the unit's variant. A fallback acts too, but shows no variant.
 SERVING = frozenset({"assigned", "sticky", "non_experimental"})
+FALLING_BACK = frozenset({"late_fallback", "model_unavailable"})
 _JSON_BOOL = ("false", "true")
 _NO_TIMERS = '"timers_set":[],"timers_cancelled":[]'
 
@@ -31,9 +32,10 @@ def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, ca
         action = policy.actions[bound["rule_version"], bound["variant"]].json
         if bound["exposed_us"] is None:
             _serve(policy, occasion, rows, bound, made_id)
-    elif reason == "late_fallback":
+    elif reason in FALLING_BACK:
         action = policy.fallback_action.json
     timers = _NO_TIMERS if pending is None and draft.new_timer is None else _timers(draft, rows, made_id)
+    model = "" if draft.judgement is None else f'"model":{draft.judgement.as_json(draft.chosen_by)},'
     if bound is None:
         version, phase, assignment = policy.rule_version, policy.phase, "null"
     else:
@@ -46,7 +48,7 @@ def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, ca
         f'"variant":{_quoted(draft.variant if draft.assigned else None)},'
         f'"bucket":{"null" if draft.bucket is None else repr(draft.bucket)},"assignment_id":{assignment},'
         f'"sticky":{_JSON_BOOL[draft.assigned and draft.existing is not None]},"action":{action},'
-        f'"late":{_JSON_BOOL[draft.late]},"reason":"{reason}",{timers},"gates":[{gates}]}}'
+        f'"late":{_JSON_BOOL[draft.late]},"reason":"{reason}",{timers},{model}"gates":[{gates}]}}'
     )
 
 

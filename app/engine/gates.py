@@ -6,7 +6,9 @@ A gate reads the draft (one policy, one unit, one record) and notes on it what i
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from app.contract.model import SCORE
 from app.engine.bucketing import choose_variation, hash_unit, in_namespace
+from app.engine.models.model import CompiledModel, Judgement
 from app.engine.policies import CompiledPolicy
 from app.engine.rows import Row
 
@@ -42,8 +44,8 @@ class Draft:
     """A decision while its gates run: the one object of it that changes. What leaves the engine is made from it."""
 
     __slots__ = (
-        "assigned", "bucket", "cause", "eligible", "existing", "held", "holdout", "late", "new_timer", "occasion", "pending",
-        "policy", "variant",
+        "assigned", "bucket", "cause", "chosen_by", "eligible", "existing", "held", "holdout", "judgement", "late", "new_timer",
+        "occasion", "pending", "policy", "variant",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,8 @@ class Draft:
         self.bucket: float | None = None
         self.variant: str | None = None
         self.new_timer: tuple[str, int] | None = None  # (delay | wait, microseconds from now)
+        self.judgement: Judgement | None = None  # what the policy's model said, if it was asked
+        self.chosen_by: str | None = None  # model | weights, of a unit that is assigned now by a policy whose model chooses
 
 
 def trigger(draft: Draft) -> str | Stop:
@@ -84,7 +88,13 @@ def kill(draft: Draft) -> str | Stop:
 
 
 def eligibility(draft: Draft) -> str | Stop:
-    draft.eligible = draft.policy.eligible(draft.occasion.attributes)
+    attributes = draft.occasion.attributes
+    if draft.policy.scored:
+        judgement = _judged(draft)
+        if judgement.unavailable is not None:
+            return Stop("model_unavailable", judgement.unavailable)
+        attributes = {**attributes, SCORE: judgement.score}
+    draft.eligible = draft.policy.eligible(attributes)
     return "matched" if draft.eligible else Stop("ineligible", "not matched")
 
 
@@ -143,9 +153,36 @@ def coverage(draft: Draft) -> str | Stop:
 
 
 def variant(draft: Draft) -> str | Stop:
+    model = draft.policy.model
+    if model is not None and model.choose is not None and not draft.assigned:
+        return _chosen(draft, model)
     draft.assigned = True
     assert draft.variant is not None
     return draft.variant
+
+
+def _chosen(draft: Draft, model: CompiledModel) -> str | Stop:
+    """By the model, or for the share of units that it is compared with by the weights, as coverage has found.
+
+    Without a score both get the fallback: the two must differ in who chooses and in nothing else.
+    """
+    judgement = _judged(draft)
+    if judgement.unavailable is not None:
+        return Stop("model_unavailable", judgement.unavailable)
+    draft.assigned = True
+    unit = draft.occasion.unit
+    draft.chosen_by = "weights" if model.is_compared(draft.policy.seed, unit) else "model"
+    if draft.chosen_by == "model":
+        draft.variant = model.drawn(judgement, draft.policy.seed, unit)
+    return f"{draft.variant} by {draft.chosen_by}"
+
+
+def _judged(draft: Draft) -> Judgement:
+    """Once a decision."""
+    if draft.judgement is None:
+        assert draft.policy.model is not None
+        draft.judgement = draft.policy.model.judge(draft.occasion.attributes)
+    return draft.judgement
 
 
 def timing(draft: Draft) -> str | Stop:

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.contract.catalogue import Catalogue
+from app.contract.model import SCORE
 from app.contract.policy import Action as ActionBody
 from app.contract.policy import Outcome, Policy, Timing
 from app.contract.times import HOUR_US, MILLISECOND_US, SECOND_US
 from app.engine.bucketing import bucket_ranges
-from app.engine.conditions import compile_condition
+from app.engine.conditions import compile_condition, names_root
+from app.engine.models.model import CompiledModel
 from app.engine.topology import Topology
 
 Condition = Callable[[Mapping[str, Any]], bool]
@@ -92,6 +94,8 @@ class CompiledPolicy(NamedTuple):
     reassign: bool
     owner: str
     rollback_flag: str
+    model: CompiledModel | None
+    scored: bool  # eligibility asks for the model's score
     head_json: str  # the fields that every decision of this policy shares
     # Texts of gates that passed, kept for the next decision: a cache of pure results, as large as versions times variants.
     remembered: dict[tuple[Any, Any] | None, str]
@@ -229,6 +233,8 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
         reassign=body.reassign,
         owner=body.owner,
         rollback_flag=body.rollback_flag,
+        model=_model(body),
+        scored=body.model is not None and names_root(body.eligibility, SCORE),
         head_json=f'"decision_point":"{body.trigger.decision_point}","policy":"{entry.key}",'
         f'"kind":"{body.kind}","mode":"{body.mode}",',
         remembered={},
@@ -238,6 +244,12 @@ def _compile(entry: PolicyInForce, catalogue: Catalogue, halt: tuple[str, str] |
 
 def _action(action: ActionBody) -> Action:
     return Action(action.slot, orjson.dumps(action.wire()).decode())
+
+
+def _model(body: Policy) -> CompiledModel | None:
+    if body.model is None:
+        return None
+    return CompiledModel(body.model, [variant.key for variant in body.variants], [variant.weight for variant in body.variants])
 
 
 def _condition(condition: Mapping[str, Any], groups: Mapping[str, Any]) -> Condition:

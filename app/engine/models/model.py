@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from typing import Any, NamedTuple
 
+import orjson
+
+from app.contract.ids import SEPARATOR
 from app.contract.model import SCORE, Linear, Model, Trees
 from app.engine.models import scorers
-from app.engine.models.choice import Rule, propensities
+from app.engine.models.choice import Rule, drawn, position, propensities
 from app.engine.models.features import Features
+
+PERMILLE = 1000
 
 Deviations = Callable[[Sequence[float]], list[float]]
 
@@ -15,15 +20,30 @@ Deviations = Callable[[Sequence[float]], list[float]]
 class Judgement(NamedTuple):
     """What a model says of one unit at one moment. unavailable: why it says nothing; then scores are empty.
 
-    names: the variants, or `score` alone. propensities: by variant, only where the model chooses.
+    names: the variants, or `score` alone. Only where the model chooses: shares, from which its draw is made; propensities, the
+    chance that each variant had for this unit, those included whose variant the weights choose.
     """
 
     names: tuple[str, ...]
     scores: list[float]
+    shares: list[float] | None
     propensities: list[float] | None
     digest: str
     defaulted: list[str]
     unavailable: str | None
+
+    def as_json(self, chosen_by: str | None) -> str:
+        """The field `model` of a decision. chosen_by: who chose the variant in this decision, if anybody."""
+        body: dict[str, Any] = {
+            "scores": dict(zip(self.names, self.scores, strict=False)),
+            "features_digest": self.digest,
+            "defaulted": self.defaulted,
+        }
+        if self.unavailable is not None:
+            body["unavailable"] = self.unavailable
+        if self.propensities is not None:
+            body |= {"propensities": dict(zip(self.names, self.propensities, strict=True)), "chosen_by": chosen_by}
+        return orjson.dumps(body).decode()
 
     @property
     def score(self) -> float | None:
@@ -34,7 +54,8 @@ class Judgement(NamedTuple):
 class CompiledModel:
     """names: in the order of the policy's variants where the model chooses, so that ties and draws follow that order."""
 
-    def __init__(self, model: Model, variants: Sequence[str]) -> None:
+    def __init__(self, model: Model, variants: Sequence[str], weights: Sequence[float]) -> None:
+        """variants, weights: of the policy."""
         self.names = tuple(variants) if model.choose is not None else (SCORE,)
         self.choose = model.choose
         self._features = Features(model.features)
@@ -42,18 +63,35 @@ class CompiledModel:
         self._scores = [_score(artefact, model.kind, len(model.features)) for artefact in artefacts]
         self._deviations = _deviations(artefacts)
         self._rule: Rule | None = None if model.choose is None else propensities(model.choose)
+        self._against = 0.0 if model.choose is None else model.choose.against_permille / PERMILLE
+        self._by_weights = [self._against * weight for weight in weights]
 
     def judge(self, attributes: Mapping[str, Any]) -> Judgement:
         vector = self._features.of(attributes)
         if vector.unavailable is not None:
-            return Judgement(self.names, [], None, vector.digest, vector.defaulted, vector.unavailable)
+            return Judgement(self.names, [], None, None, vector.digest, vector.defaulted, vector.unavailable)
         values = vector.values
         scores = [score(values) for score in self._scores]
         for name, one in zip(self.names, scores, strict=True):
             if one - one != 0.0:  # an infinity or NaN
-                return Judgement(self.names, [], None, vector.digest, vector.defaulted, f"the score of {name} is {one!r}")
-        shares = None if self._rule is None else self._rule(scores, self._deviations(values))
-        return Judgement(self.names, scores, shares, vector.digest, vector.defaulted, None)
+                why = f"the score of {name} is {one!r}"
+                return Judgement(self.names, [], None, None, vector.digest, vector.defaulted, why)
+        if self._rule is None:
+            return Judgement(self.names, scores, None, None, vector.digest, vector.defaulted, None)
+        shares = self._rule(scores, self._deviations(values))
+        left = 1.0 - self._against
+        chances = [by_weight + left * share for by_weight, share in zip(self._by_weights, shares, strict=True)]
+        return Judgement(self.names, scores, shares, chances, vector.digest, vector.defaulted, None)
+
+
+    def is_compared(self, seed: str, unit: str) -> bool:
+        """Whether the unit is one of those that the model is compared with. Another hash than that of the draw."""
+        return position(f"{seed}{SEPARATOR}against", unit) < self._against
+
+    def drawn(self, judgement: Judgement, seed: str, unit: str) -> str:
+        """The variant that the unit's hash draws from the probabilities."""
+        assert judgement.shares is not None
+        return self.names[drawn(position(seed, unit), judgement.shares)]
 
 
 def _score(artefact: Linear | Trees, kind: str, features: int) -> scorers.Score:

@@ -22,7 +22,7 @@ def model(kind: str, artefact: dict[str, Any], features: list[dict[str, Any]], *
 
 
 def compiled(made: dict[str, Any], *variants: str) -> CompiledModel:
-    return CompiledModel(ADAPTER.validate_python(made), variants)
+    return CompiledModel(ADAPTER.validate_python(made), variants, [1 / len(variants) for _ in variants])
 
 
 def tree_by_chance(chance: random.Random, depth: int, features: int) -> dict[str, Any]:
