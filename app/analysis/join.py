@@ -141,6 +141,16 @@ class Join:
             days.setdefault(day, {True: {}, False: {}})[held_out][version, phase] = _cell(figures)
         return [Day(day, found[False], found[True]) for day, found in sorted(days.items())]
 
+    def unshown(self, metric: Metric) -> dict[str, Arm]:
+        """Arm -> people assigned and never shown anything."""
+        self._load(metric)
+        found: dict[str, dict[Stratum, Cell]] = defaultdict(dict)
+        for version, phase, arm, *figures in self._lake.run(
+            "alarm_unshown", {"window_us": metric.window_us, "kind": metric.kind}
+        ):
+            found[arm][version, phase] = _cell(figures)
+        return found
+
     def _load(self, metric: Metric) -> None:
         """The table `outcome` holds the events of one metric at a time."""
         if self._loaded != metric.role:

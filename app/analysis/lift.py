@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from app.analysis.alarms import Alarm, alarms, gather, invalid
+from app.analysis.alarms.effects import OutcomeFacts, outcome_alarms
 from app.analysis.arms import HELD_OUT, ArmSize, arm_sizes, mismatch
 from app.analysis.cells import Arm, pooled, pooled_arm, without_covariate
+from app.analysis.decay import Day as Decaying
 from app.analysis.effect import Effect, MetricKind, effect
 from app.analysis.experiment import Experiment, experiment, stories
 from app.analysis.join import DAY_US, Day, Join, Measured, Population, horizon, retention
@@ -87,10 +89,15 @@ class _Lift:
         # The primary last: what comes after is about it, and its events are at hand.
         measured = [self.join.measure(metric) for metric in reversed(self.metrics)][::-1]
         comparisons: list[MetricLift] = []
+        days: list[DayLift] = []
         if verdict is None:
             self.level = level_at(self.look, lambda times: self.join.people_by(self.claim, self.found.arms, times))
-            comparisons = self._compared(measured)
+            comparisons, days = self._compared(measured), _days(self.join.over_time(self.metrics[0]), self.metrics[0].kind)
+            self.alarms = [*self.alarms, *outcome_alarms(self._outcome_facts(days))]
             verdict, because = _headline(comparisons[0]), self._look_said()
+            wrong = invalid(self.alarms, "verdict")
+            if wrong is not None:
+                comparisons, verdict, because = [], f"{INVALID}: {wrong.name}", wrong.said
         is_open = bool(comparisons)
         return LiftReport(
             key=self.found.key,
@@ -113,12 +120,20 @@ class _Lift:
             pooled=[self._pooled(metric, found) for metric, found in zip(self.metrics, measured, strict=True)],
             metrics=comparisons,
             holdout=self._against_holdout(measured) if is_open and invalid(self.alarms, "holdout") is None else [],
-            over_time=_days(self.join.over_time(self.metrics[0]), self.metrics[0].kind) if is_open else [],
+            over_time=days if is_open else [],
             segments=self._segments(measured[0]) if is_open else [],
             segments_by=self.request.by,
             horizons=list(self._horizons()) if is_open else [],
             cuped_days=self.request.cuped_days,
         )
+
+    def _outcome_facts(self, days: Sequence[DayLift]) -> OutcomeFacts:
+        """A day counts for decay when the outcome windows of all its people are over: before that it only looks worse."""
+        primary = self.metrics[0]
+        over = moment(self.look.until_us - min(primary.window_us, self.look.until_us) - DAY_US).date().isoformat()
+        unshown = {} if self.claim == "assigned" else self.join.unshown(primary)
+        mature = [Decaying(day.difference, day.error) for day in days if day.day <= over]
+        return OutcomeFacts(self.control, primary.kind, unshown, mature)
 
     def _stopped(self) -> tuple[str | None, str]:
         """Why no arm is held against another; None when there is nothing in the way."""

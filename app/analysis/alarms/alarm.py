@@ -4,11 +4,9 @@ Owns the values. Refuses to judge: that is each question's own (table.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from app.analysis.alarms.facts import Facts
-
+F = TypeVar("F")
 # verdict: nothing may be claimed. holdout: nothing against the holdout. on_time: nothing of those alone who were in time.
 # none: the claim stands, since the design already takes it out; yet somebody should look.
 Invalidates = Literal["verdict", "holdout", "on_time", "none"]
@@ -26,13 +24,13 @@ class Reading(NamedTuple):
     said: str
 
 
-class Question(NamedTuple):
+class Question(NamedTuple, Generic[F]):
     """One alarm of the table. ask: a reading for each subject that the facts have enough people of."""
 
     name: str
     invalidates: Invalidates
     remedy: str
-    ask: Callable[["Facts"], Iterator[Reading]]
+    ask: Callable[[F], Iterator[Reading]]
 
 
 class Alarm(NamedTuple):
@@ -49,7 +47,7 @@ class Alarm(NamedTuple):
     remedy: str
 
 
-def alarm(question: Question, reading: Reading) -> Alarm:
+def alarm(question: Question[Any], reading: Reading) -> Alarm:
     return Alarm(
         question.name,
         reading.subject,

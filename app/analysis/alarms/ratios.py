@@ -18,11 +18,12 @@ def never_acknowledged(facts: Facts) -> Iterator[Reading]:
     for arm in facts.found.arms:
         others = [name for name in facts.found.arms if name != arm]
         base = sum(assigned[name] for name in others)
-        rate = sum(exposed[name] for name in others) / base if base else 0.0
-        if not (assigned[arm] and rate):
+        acknowledged = sum(exposed[name] for name in others)
+        if not (assigned[arm] and acknowledged):
             continue
+        rate = (acknowledged + 1) / (base + 2)  # Laplace's: all of three people are no certainty
         # The chance of none among so many, were this arm acknowledged as the others are.
-        p = math.exp(assigned[arm] * math.log1p(-rate)) if rate < 1 else 0.0
+        p = math.exp(assigned[arm] * math.log1p(-rate))
         none = exposed[arm] == 0
         said = f"{exposed[arm]:,} of {assigned[arm]:,} people of {arm} were shown it, {rate:.1%} of the other arms"
         yield Reading(arm, "p", p if none else 1.0, SRM_ALARM_P, none and p < SRM_ALARM_P, said)

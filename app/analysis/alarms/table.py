@@ -10,7 +10,7 @@ _SEGMENT = "Look at that segment's client: one arm is lost or never acknowledged
 _TRAIT = "Claim of everybody assigned, not of those in time; make that segment faster"
 _DRIFT = "Say whom the lift was measured of; go on until the new mix has been seen in whole weeks"
 
-ALARMS: tuple[Question, ...] = (
+ALARMS: tuple[Question[Facts], ...] = (
     Question("an arm is never acknowledged", "verdict", _RENDER, ratios.never_acknowledged),
     Question("sample ratio mismatch", "verdict", _DRAW, ratios.sample_ratio),
     Question("unequal acknowledgement", "verdict", _RENDER, ratios.acknowledged_alike),
