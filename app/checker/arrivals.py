@@ -1,6 +1,7 @@
 """A link as the checker reads it: the record that it brings from another partition, or the rows of a unit."""
 
 from base64 import b64decode
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -38,16 +39,32 @@ class Arrivals:
         if link["part"] < link["parts"] - 1:
             return None
         del self._parts[link["unit"]]
-        rows = Rows(b"", b"", {}, {})
-        for table, key, value in (entry for part in parts for entry in part):
-            rows = _with(rows, table, b64decode(key), b64decode(value))
-        return rows
+        return rows_of(entry for part in parts for entry in part)
+
+
+def rows_of(entries: Iterable[Any]) -> Rows:
+    """Of what a link carries: table, key and value, as base64."""
+    rows = Rows(b"", b"", {}, {})
+    for table, key, value in entries:
+        rows = _with(rows, table, b64decode(key), b64decode(value))
+    return rows
+
+
+def adoption_in(stored: StoredRecord) -> dict[str, Any]:
+    """The adopt link that the record is, or brings; {} for any other."""
+    link = read_link(stored)
+    inner = _parsed(brought(link)) if link.get("kind") == "forward" else link
+    return inner if inner.get("kind") == "adopt" else {}
 
 
 def read_link(stored: StoredRecord) -> dict[str, Any]:
     """{} for what is no link."""
+    return _parsed(stored.value)
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
     try:
-        link = orjson.loads(stored.value)
+        link = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return {}
     return link if isinstance(link, dict) and "link_id" in link else {}

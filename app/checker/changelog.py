@@ -72,16 +72,23 @@ class Facts(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Policy -> (rule version, exposed). No assignment goes away, no version goes down, no exposure is undone."""
+    """Policy -> (rule version, exposed). No assignment goes away, no version goes down, no exposure is undone, but by a login.
 
+    logins: how many devices have changed what a user has; of a device, whether it has given all of it to its user.
+    """
+
+    logins: int
     assignments: dict[str, tuple[int, bool]]
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Given":
-        given = row.get("assignments", {}).items()
-        return cls({policy: (entry["rule_version"], entry["exposed_us"] is not None) for policy, entry in given})
+        given, identity = row.get("assignments", {}).items(), row.get("identity", {})
+        logins = 1 if "user" in identity else identity.get("links", 0)
+        return cls(logins, {policy: (entry["rule_version"], entry["exposed_us"] is not None) for policy, entry in given})
 
     def is_behind(self, before: "Given") -> bool:
+        if self.logins != before.logins:
+            return self.logins < before.logins
         return any(self.assignments.get(policy, (-1, False)) < entry for policy, entry in before.assignments.items())
 
 

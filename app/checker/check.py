@@ -12,6 +12,7 @@ from app.checker.chain import Stored
 from app.checker.changelog import TABLES
 from app.checker.disks import Disk, disks_in
 from app.checker.governance import Governed
+from app.checker.logins import Logins
 from app.checker.partition import JOURNAL, TICKS, Output, PartitionCheck
 from app.checker.report import CheckReport
 from app.checker.rows import RowsCheck, changelog_topic
@@ -40,13 +41,14 @@ async def check(settings: Settings, *, live: bool = False, data_dirs: Sequence[P
     has_rows = not live and await _has_changelogs(settings, tally)
     disks = _disks(data_dirs or [settings.data_dir], settings.app_id, tally) if has_rows else []
     window_us = governed.dedup_window_seconds * 1_000_000
-    travels = Travels(governed.counts, tally)
+    travels, logins = Travels(governed.counts, tally), Logins(tally)
     for partition in topics[JOURNAL]:
-        found = PartitionCheck(partition, governed, tally, travels, live=live)
+        found = PartitionCheck(partition, governed, tally, travels, logins, live=live)
         await _check_partition(settings, partition, topics, found, travels)
         if has_rows:
             await RowsCheck(settings, partition, tally).run(found.followed, found.timers, window_us, disks)
     travels.finish(live=live)
+    logins.finish(live=live)
     return tally.report()
 
 

@@ -2,7 +2,6 @@
 exposed when an exposure was, the timers that wait, the ids that came.
 
 Memory: a small entry for each unit and policy, a number for each record, and the ids of the last window; one partition's.
-Refuses units whose rows come from elsewhere (linked): their state digest alone is held against them.
 """
 
 from collections import deque
@@ -15,14 +14,14 @@ from app.checker import ids
 from app.checker.arrivals import Rows
 from app.checker.times import DAY_US, microseconds
 
-# Statuses of units whose rows were not all made by this partition's journal.
-FOREIGN = frozenset({"linked"})
+# Statuses of records that file no id.
+NOT_FILED = frozenset({"duplicate", "rejected", "forwarded", "moved_out", "moved_in"})
 # Ids stay a day past their window; what is older may be gone.
 KEPT_US = 2 * DAY_US
 
 
 class Given(NamedTuple):
-    """An assignment as the journal tells it."""
+    """An assignment as the journal tells it. made_for: the device that brought it; None: its unit."""
 
     assignment_id: str
     rule_version: int
@@ -30,22 +29,28 @@ class Given(NamedTuple):
     variant: str | None
     holdout: bool
     exposed: bool
+    made_for: str | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Given":
         """As a stored row has it."""
-        return cls(**{field: entry[field] for field in cls._fields[:-1]}, exposed=entry["exposed_us"] is not None)
+        return cls.told({**entry, "exposed": entry["exposed_us"] is not None}, entry.get("made_for"))
+
+    @classmethod
+    def told(cls, entry: Mapping[str, Any], made_for: str | None) -> "Given":
+        """As a journal record of a login has it."""
+        return cls(**{field: entry[field] for field in cls._fields[:-1]}, made_for=made_for)
 
 
 class Unit:
-    __slots__ = ("digest", "foreign", "former", "given", "pending")
+    __slots__ = ("digest", "former", "given", "pending", "user")
 
     def __init__(self) -> None:
         self.given: dict[str, Given] = {}
         self.pending: dict[str, str] = {}  # policy -> the timer that waits
         self.digest: str | None = None
         self.former: set[str] = set()
-        self.foreign = False
+        self.user: str | None = None  # of a device: whose it has become
 
 
 class Followed:
@@ -57,13 +62,14 @@ class Followed:
         self.seen: dict[bytes, int] = {}
         self.latest_us = 0
         self.left: set[bytes] = set()  # units that went to another partition; ids that no longer counted may have stayed
+        self.carried: set[str] = set()  # ids of assignments that a login took from here, or brought
         self._order: deque[tuple[int, bytes]] = deque()
 
     def leave(self, name: str) -> list[str]:
         """The unit moves away with all its rows; the timers that it waits for."""
         unit = self.units.setdefault(name, Unit())
         timers = list(unit.pending.values())
-        unit.given, unit.pending = {}, {}
+        unit.given, unit.pending, unit.user = {}, {}, None
         self.left.add(name.encode())
         return timers
 
@@ -71,6 +77,8 @@ class Followed:
         unit = self.units.setdefault(name, Unit())
         row = orjson.loads(rows.assignments) if rows.assignments else {}
         unit.given = {policy: Given.of(entry) for policy, entry in row.get("assignments", {}).items()}
+        unit.user = row.get("identity", {}).get("user")
+        self.carried |= {given.assignment_id for given in unit.given.values() if given.made_for is not None}
         unit.pending = {policy: pending["timer_id"] for policy, pending in row.get("pending", {}).items()}
         for key, appended_us in rows.seen.items():
             self._file(key, appended_us)
@@ -79,7 +87,6 @@ class Followed:
         if body["unit"] is None:
             return
         unit = self.units.setdefault(body["unit"], Unit())
-        unit.foreign = unit.foreign or body["status"] in FOREIGN
         self._note_digest(unit, body["state_digest"])
         exposures = set(body.get("exposures", ()))
         if body["status"] == "fired":
@@ -89,9 +96,36 @@ class Followed:
         for policy, given in unit.given.items() if exposures else ():
             if ids.exposure_id(given.assignment_id) in exposures:
                 unit.given[policy] = given._replace(exposed=True)
-        # A record that was neither refused nor a repetition says what it exposed, and its id is filed.
-        if "exposures" in body and body["input"]["event_id"] is not None:
+        if body["status"] not in NOT_FILED and body["input"]["event_id"] is not None:
             self._note_seen(body)
+
+    def give(self, name: str, identity: Mapping[str, Any]) -> bool:
+        """Whether the device gives all that it has: the first time that somebody is linked with it."""
+        unit = self.units.setdefault(name, Unit())
+        if unit.user is not None:
+            return False
+        self.carried |= {given.assignment_id for given in unit.given.values()}
+        unit.user, unit.given, unit.pending = identity["linked_to"], {}, {}
+        return True
+
+    def adopt(self, name: str, identity: Mapping[str, Any], brought: Mapping[str, str]) -> None:
+        """brought: ids of the device's assignments, by policy."""
+        unit = self.units.setdefault(name, Unit())
+        for entry in identity["settled"]:
+            policy, kept_id = entry["policy"], entry["assignment_id"]
+            before = unit.given.get(policy)
+            made_for = None if before is None or before.assignment_id != kept_id else before.made_for
+            made_for = identity["anonymous"] if brought.get(policy) == kept_id else made_for
+            unit.given[policy] = Given.told(entry, made_for)
+            self.carried |= {kept_id} if made_for is not None else set()
+        for timer in identity["timers_set"]:
+            unit.pending[timer["policy"]] = timer["timer_id"]
+
+    def made_for(self, name: str, policy: str, assignment_id: str) -> str:
+        """The unit that an assignment of `name` was made for."""
+        unit = self.units.get(name)
+        given = None if unit is None else unit.given.get(policy)
+        return name if given is None or given.assignment_id != assignment_id else given.made_for or name
 
     def _take_decision(self, unit: Unit, decision: Mapping[str, Any]) -> None:
         policy = decision["policy"]
@@ -105,6 +139,7 @@ class Followed:
                 decision["variant"],
                 decision["holdout"],
                 same and before is not None and before.exposed,
+                before.made_for if same and before is not None else None,
             )
         if unit.pending.get(policy) in decision["timers_cancelled"]:
             del unit.pending[policy]

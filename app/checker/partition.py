@@ -5,9 +5,10 @@ from typing import Any, Literal
 import orjson
 
 from app.checker import ids
-from app.checker.arrivals import Arrivals, brought, read_link
+from app.checker.arrivals import Arrivals, adoption_in, brought, read_link, rows_of
 from app.checker.followed import Followed
 from app.checker.governance import Governed
+from app.checker.logins import Brought, Logins
 from app.checker.report import Kind
 from app.checker.streams import InputStream, OutputStream
 from app.checker.tally import Tally
@@ -34,12 +35,15 @@ class PartitionCheck:
     followed, timers: what the partition's rows must say, when it has run.
     """
 
-    def __init__(self, partition: int, governed: Governed, tally: Tally, travels: Travels, *, live: bool) -> None:
+    def __init__(
+        self, partition: int, governed: Governed, tally: Tally, travels: Travels, logins: Logins, *, live: bool
+    ) -> None:
         self._partition = partition
         self._governed = governed
         self._tally = tally
         self._live = live
         self._travels = travels
+        self._logins = logins
         self._units = Units(partition, governed, tally, travels)
         self._arrivals = Arrivals()
         self.timers = Timers()
@@ -72,6 +76,8 @@ class PartitionCheck:
         record = await self._input(topic, body["input"]["offset"], inputs)
         if topic == LINKS and record is not None:
             self._take_link(body, record)
+        if status == "linked" and "identity" in body:
+            self._take_login(body["identity"], record)
         if status == "moved_out" and body["unit"] is not None:
             self._take_departure(body)
         place = body.get("origin", body["input"])
@@ -126,6 +132,22 @@ class PartitionCheck:
         self._travels.left(body["unit"], moved["to"], moved["state_digest"], self._partition, self._at)
         self.timers.left(self.followed.leave(body["unit"]))
 
+    def _take_login(self, identity: dict[str, Any], record: StoredRecord | None) -> None:
+        """A device that gives what it has to its user, or a user who takes it over."""
+        if "given" in identity:
+            if self.followed.give(identity["anonymous"], identity):
+                self.timers.left(identity["timers"])
+                self._logins.gave(identity, self._partition, self._at)
+            return
+        link = {} if record is None else adoption_in(record)
+        content = Brought(rows_of(link.get("rows", ())))
+        policies = {entry["policy"] for entry in identity["settled"]} | content.arms.keys()
+        self._logins.brought(identity, content, self._partition, self._at)
+        self._logins.settled(identity, content, self._units.arms(identity["user"], policies), self._partition, self._at)
+        self._units.adopt(identity)
+        self.followed.adopt(identity["user"], identity, {policy: name for policy, (name, _) in content.arms.items()})
+        self.timers.arrived({timer["timer_id"]: timer["due_ts"] for timer in identity["timers_set"]})
+
     def _check_link_ids(self, body: dict[str, Any]) -> None:
         named = body["input"]
         for ordinal, link in enumerate(body.get("links", ())):
@@ -145,6 +167,8 @@ class PartitionCheck:
 
     def _take_decision(self, body: dict[str, Any], decision: dict[str, Any]) -> None:
         self._tally.reasons[decision["reason"]] += 1
+        if self.followed.units[body["unit"]].user is not None:
+            self._note("device_decided", JOURNAL, self._at, f"{body['unit']} was decided for after its login")
         self._check_decision_ids(body, decision)
         self.timers.decided(decision)
         moved = self._units.moved(body["unit"], decision)
@@ -164,7 +188,8 @@ class PartitionCheck:
         made = ids.decision_id(named["topic"], named["partition"], named["offset"], policy)
         self._check_id("decision_id", decision["decision_id"], made)
         if decision["assignment_id"] is not None:
-            wanted = ids.assignment_id(body["unit"], policy, decision["rule_version"])
+            unit = self.followed.made_for(body["unit"], policy, decision["assignment_id"])
+            wanted = ids.assignment_id(unit, policy, decision["rule_version"])
             self._check_id("assignment_id", decision["assignment_id"], wanted)
         for ordinal, timer in enumerate(decision["timers_set"]):
             self._check_id("timer_id", timer["timer_id"], ids.timer_id(made, ordinal))
@@ -217,6 +242,8 @@ class PartitionCheck:
             for output, rest in outputs.items():
                 for extra, name in await rest.rest():
                     self._note_extra(output, extra.offset, name)
+        exposures = map(ids.exposure_id, self.followed.carried)
+        self._logins.exposed((name for name in exposures if name in self._named["exposure"]), self._partition)
         self._units.finish()
 
     async def _finish_input(self, stream: InputStream) -> None:

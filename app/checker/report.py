@@ -12,7 +12,8 @@ Kind = Literal[
     "governance_back", "treated_after_halt", "wrong_id", "exposure_lost", "exposure_duplicated", "exposure_unexplained",
     "outcome_lost", "outcome_duplicated", "outcome_unexplained", "deadletter_lost", "deadletter_duplicated",
     "deadletter_unexplained", "stale_treated", "assignment_wrong", "row_wrong", "zombie_write", "store_differs",
-    "unit_lost", "unit_duplicated", "unit_changed", "link_lost", "link_unexplained",
+    "unit_lost", "unit_duplicated", "unit_changed", "link_lost", "link_unexplained", "adoption_wrong", "crossover_hidden",
+    "device_decided",
 ]  # fmt: skip
 
 MEANING: dict[Kind, str] = {
@@ -21,6 +22,9 @@ MEANING: dict[Kind, str] = {
     "unit_changed": "units that arrived with other rows than they left with",
     "link_lost": "links that the journal names and the topic lacks",
     "link_unexplained": "links that no journal record names",
+    "adoption_wrong": "assignments that did not come from a device to its user as they were",
+    "crossover_hidden": "users who had two arms by a login that the journal does not call a crossover",
+    "device_decided": "decisions for an anonymous unit that had a user already",
     "lost": "inputs without a journal record",
     "duplicated": "inputs with more than one journal record",
     "out_of_order": "journal records that come after a later input of the same topic",
@@ -60,6 +64,7 @@ class Finding(NamedTuple):
 @dataclass(frozen=True)
 class CheckReport:
     """inputs: committed records by topic; journal: records by status. Arms are named 'policy/variant'; holdout: (held, asked).
+    logins: what became of an assignment when an anonymous unit turned out to be a user, by verdict.
 
     rows: in the changelogs, by table. stores: on disks, those at the end of their changelog and those behind; store_rows:
     compared. unchecked: what could not be compared, and why.
@@ -81,6 +86,7 @@ class CheckReport:
     acknowledgements: Mapping[str, int]
     outcomes: Mapping[str, int]
     deadletters: Mapping[str, int]
+    logins: Mapping[str, int]
     rows: Mapping[str, int]
     stores: Mapping[str, int]
     store_rows: int
@@ -137,6 +143,8 @@ def show(report: CheckReport, console: Console) -> None:
     table.add_row("acknowledgements", _counts(report.acknowledgements))
     table.add_row("outcomes by arm", _counts(report.outcomes))
     table.add_row("dead letters", _counts(report.deadletters))
+    if report.logins:
+        table.add_row("logins by verdict", _counts(report.logins))
     share = report.held_out / report.units_asked_for_holdout if report.units_asked_for_holdout else 0.0
     table.add_row("holdout", f"{report.held_out:,} of {report.units_asked_for_holdout:,} units ({share:.1%})")
     if report.rows:

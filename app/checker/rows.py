@@ -63,7 +63,7 @@ class RowsCheck:
             facts, given = eligibility.get(name.encode()) or b"", assignments.get(name.encode()) or b""
             if unit.digest is not None:
                 self._check_digest(name, unit, ids.state_digest(facts, given))
-            if followed.complete and not unit.foreign:
+            if followed.complete:
                 self._check_given(name, unit, orjson.loads(given) if given else {})
         if followed.complete:
             for changelog in (eligibility, assignments):
@@ -85,12 +85,14 @@ class RowsCheck:
         stored = row.get("assignments", {})
         for policy in unit.given.keys() | stored.keys():
             given, entry = unit.given.get(policy), stored.get(policy)
-            found = (
-                None if entry is None else [entry[field] for field in Given._fields[:-1]] + [entry["exposed_us"] is not None]
-            )
-            if (None if given is None else list(given)) != found:
-                what = f"{name} has {found} of {policy}, the journal gave {None if given is None else list(given)}"
+            found = None if entry is None else Given.of(entry)
+            if given != found:
+                what = f"{name} has {found and list(found)} of {policy}, the journal gave {given and list(given)}"
                 self._note("assignment_wrong", ASSIGNMENTS, self._offset(name, ASSIGNMENTS), what)
+        user = row.get("identity", {}).get("user")
+        if user != unit.user:
+            what = f"{name} belongs to {user}, by the journal to {unit.user}"
+            self._note("assignment_wrong", ASSIGNMENTS, self._offset(name, ASSIGNMENTS), what)
         waiting = {policy: pending["timer_id"] for policy, pending in row.get("pending", {}).items()}
         if waiting != unit.pending:
             what = f"{name} waits for the timers {waiting}, by the journal for {unit.pending}"

@@ -20,6 +20,7 @@ class Tally:
     acknowledgements: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     deadletters: Counter[str] = field(default_factory=Counter)
+    logins: Counter[str] = field(default_factory=Counter)
     findings: Counter[Kind] = field(default_factory=Counter)
     first: list[Finding] = field(default_factory=list)
     rows: Counter[str] = field(default_factory=Counter)

@@ -3,15 +3,16 @@
 Memory: one entry a unit and policy of one partition; when it is done, `Travels` keeps those of units that moved away.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.checker.governance import Governed
+from app.checker.logins import HELD_OUT, arm_of
 from app.checker.tally import Tally
 from app.checker.travels import ON_THEIR_WAY, Travels
 
-HELD_OUT = "(held out)"
 # What the holdout gate says when it did not ask a named holdout.
-NOT_ASKED = ("none", "assigned before")
+NOT_ASKED = ("none", "assigned before", "not asked yet")
 
 
 class Units:
@@ -41,6 +42,16 @@ class Units:
         if before[0] != HELD_OUT and version > before[1] and self._governed.may_reassign(policy, version):
             return None
         return f"{unit} had {before[0]} of {policy} by version {before[1]}, now {variant} by version {version}"
+
+    def arms(self, unit: str, policies: Iterable[str]) -> dict[str, str]:
+        """What the unit was given of these, as far as anything is known."""
+        found = {policy: self._given.get((unit, policy)) or self._travels.given(unit, policy) for policy in policies}
+        return {policy: given[0] for policy, given in found.items() if given is not None}
+
+    def adopt(self, identity: Mapping[str, Any]) -> None:
+        """What a login has settled holds from now on."""
+        for entry in identity["settled"]:
+            self._given[identity["user"], entry["policy"]] = arm_of(entry), entry["rule_version"]
 
     def seen(self, unit: str | None, status: str) -> None:
         """A unit counts where it was served first."""

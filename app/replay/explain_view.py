@@ -28,10 +28,33 @@ def tree_of(explanation: Explanation) -> Tree:
     )
     if (rejection := journalled.body.get("rejection")) is not None:
         tree.add(f"[red]{escape(rejection['code'])}[/red] {escape(rejection['message'])}")
+    _add_identity(tree, journalled.body)
     for decision in explanation.decisions:
         _add_decision(tree, decision, explanation.governance.get(decision["decision_id"], []))
     _add_verdict(tree, explanation)
     return tree
+
+
+def _add_identity(tree: Tree, body: dict[str, Any]) -> None:
+    """What a login gave to a user, what the user took over, and where a record or a question was sent."""
+    identity = body.get("identity", {})
+    if identity:
+        node = tree.add(f"login: {escape(identity['anonymous'])} and {escape(identity['user'])}")
+        if "linked_to" in identity:
+            node.add(f"the device belongs to {escape(str(identity['linked_to']))}")
+        if identity.get("taken"):
+            node.add("the device belongs to another user: nothing comes from it")
+        for given in identity.get("given", ()):
+            node.add(f"gives {given['policy']}: {_arm(given)}, assignment {given['assignment_id']}")
+        for entry in identity.get("settled", ()):
+            aside = "".join(f"; set aside {lost['variant']}, assignment {lost['assignment_id']}" for lost in entry["set_aside"])
+            node.add(f"{entry['policy']}: {entry['verdict']}, {_arm(entry)}, assignment {entry['assignment_id']}{aside}")
+    for link in body.get("links", ()):
+        tree.add(f"sends link {link['link_id']} to partition {link['partition']}")
+
+
+def _arm(entry: dict[str, Any]) -> str:
+    return "held out" if entry["holdout"] else str(entry["variant"])
 
 
 def _add_decision(tree: Tree, decision: dict[str, Any], records: list[tuple[int, Record]]) -> None:

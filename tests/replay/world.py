@@ -227,7 +227,7 @@ class World:
     def _consume(self, ms: int, record: InputRecord) -> None:
         stale = STALE_FROM_MS <= ms - self.start_ms < STALE_TO_MS
         late_us = 400_000 if self.random.random() < 0.03 else 0
-        moment = Moment(ms * 1000 + self.random.randrange(2_000, 40_000) + late_us, stale)
+        moment = Moment(ms * 1000 + self.random.randrange(2_000, 40_000) + late_us, stale, PARTITIONS)
         policies = self.policies_at(ms - LAG_MS)
         if record.topic == "events.billing_intent" and self.random.random() < 0.3:
             self._append(process_poison(record, policies, moment).outputs, ms, record.partition)

@@ -59,5 +59,5 @@ def _take_timers(link: Adopt, pending: dict[str, Row], rows: UnitRows) -> tuple[
             dropped.append(waiting["timer_id"])
             continue
         rows.set_timer(policy, waiting, events[waiting["timer_id"]])
-        taken.append({"timer_id": waiting["timer_id"], "due_ts": format_us(waiting["due_us"])})
+        taken.append({"policy": policy, "timer_id": waiting["timer_id"], "due_ts": format_us(waiting["due_us"])})
     return taken, dropped
