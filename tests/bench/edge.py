@@ -1,4 +1,5 @@
-"""The edge under load: native events in batches of 100, and one event a request, each answered only when Kafka has it.
+"""The edge under load: native events in batches of 100, and one event a request, each answered only when Kafka has it; and
+requests for decisions, each answered when its decision has been committed (decide.py).
 
 One edge process, a broker and this client share the machine. The client speaks HTTP/1.1 over kept connections by hand: a client
 library would cost as much as what it measures. What was acknowledged is counted again in the topic.
@@ -31,12 +32,14 @@ from app.settings import Settings
 from app.stream.broker import EmbeddedBroker
 from app.stream.child import Child, truelift
 from app.stream.ports import kept_ports
+from tests.bench import decide
 
 RESULTS = Path(__file__).parent / "results"
 KEY = PUBLIC_PREFIX + "bench"
 USERS = 10_000
 WARM_UP_SECONDS = 2.0
 START_SECONDS = 30.0
+LATENCIES = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
 
 
 class Case(NamedTuple):
@@ -64,28 +67,59 @@ class Result(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-    """Exits 1 when the topic has other than what was acknowledged; the rates are for the reader to judge."""
+    """Exits 1 when a topic has other than what was answered; the rates are for the reader to judge."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench edge")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each case, after a warm-up")
-    seconds = parser.parse_args(arguments).seconds
+    parser.add_argument("--only", choices=("collect", "decide"), help="one half of it; default: both")
+    parser.add_argument("--rate", type=float, default=decide.RATE, help="requests for decisions a second")
+    wanted = parser.parse_args(arguments)
+    failures = []
+    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder)) as broker:
+        if wanted.only != "decide":
+            failures += collect(broker.address, Path(folder), wanted.seconds)
+        if wanted.only != "collect":
+            failures += decisions(broker.address, Path(folder), wanted.seconds, wanted.rate)
+    if failures:
+        sys.exit("; ".join(failures))
+
+
+def decisions(broker: str, folder: Path, seconds: float, rate: float) -> list[str]:
+    """What is wrong with what was served."""
+    result = uvloop.run(decide.measure(broker, folder, seconds, rate))
+    table = Table(
+        "case", "asked", "in time", "p50 ms", "p90 ms", "p99 ms", "max ms", "answered", "with a delivery record",
+        title=f"Decisions end to end, open load of {rate:g}/s, {decide.PARTITIONS} partitions",
+    )  # fmt: skip
+    table.add_row(
+        "POST /v1/decide", f"{result.asked:,}", f"{result.in_time:,}", f"{result.p50_ms:.1f}", f"{result.p90_ms:.1f}",
+        f"{result.p99_ms:.1f}", f"{result.max_ms:.1f}", f"{result.answered:,}", f"{result.delivered:,}",
+    )  # fmt: skip
+    table.add_row("wanted", "", "", *(f"{decide.WANTED[name]:g}" if name in decide.WANTED else "" for name in LATENCIES))
+    Console().print(table)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "decide.json").write_bytes(orjson.dumps(result._asdict(), option=orjson.OPT_INDENT_2))
+    return [] if result.answered == result.delivered else ["an answer has no delivery record"]
+
+
+def collect(broker: str, folder: Path, seconds: float) -> list[str]:
+    """What is wrong with what was acknowledged."""
     table = Table(
         "case", "events/s", "wanted/s", "p50 ms", "p99 ms", "edge CPU us/event", "acknowledged", "in the topic",
         title="One edge process, durable acknowledgement",
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder)) as broker:
-        for case in CASES:
-            result = uvloop.run(measure(broker.address, Path(folder), case, seconds))
-            table.add_row(
-                case.name, f"{result.events_a_second:,.0f}", f"{case.wanted:,}", f"{result.p50_ms:.1f}", f"{result.p99_ms:.1f}",
-                f"{result.cpu_us:.0f}", f"{result.acknowledged:,}", f"{result.found:,}",
-            )  # fmt: skip
-            rows.append(case._asdict() | result._asdict())
+    for case in CASES:
+        result = uvloop.run(measure(broker, folder, case, seconds))
+        table.add_row(
+            case.name, f"{result.events_a_second:,.0f}", f"{case.wanted:,}", f"{result.p50_ms:.1f}", f"{result.p99_ms:.1f}",
+            f"{result.cpu_us:.0f}", f"{result.acknowledged:,}", f"{result.found:,}",
+        )  # fmt: skip
+        rows.append(case._asdict() | result._asdict())
     Console().print(table)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "edge.json").write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
-    if any(row["acknowledged"] != row["found"] for row in rows):
-        sys.exit("the topic has other than what was acknowledged")
+    wrong = any(row["acknowledged"] != row["found"] for row in rows)
+    return ["the topic has other than what was acknowledged"] if wrong else []
 
 
 async def measure(broker: str, folder: Path, case: Case, seconds: float = 10.0) -> Result:
