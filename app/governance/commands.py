@@ -1,4 +1,7 @@
-"""`truelift policy …`: from a file to force, through its ramp, to its end; and who changed what, when and why."""
+"""`truelift policy …`: from a file to force, through its ramp, to its end; and who changed what, when and why.
+
+`policy activate` is added by app/readiness, which it asks.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -97,15 +100,8 @@ def approve(
 ) -> None:
     """Approve a proposed version: a second person, for workflow and sensitive with the digest of its what-if report."""
     settings = Settings()
-    number = version or _newest(settings, key, "proposed")
+    number = version or newest(settings, key, "proposed")
     write(settings, as_, drafts.approve(key, number, what_if), reason, json)
-
-
-@policy_app.command()
-def activate(key: PolicyKey, reason: Reason, version: Version = None, as_: As = None, json: Json = False) -> None:
-    """Put an approved version in force, at the first step of its ramp."""
-    settings = Settings()
-    write(settings, as_, drafts.activate(key, version or _newest(settings, key, "approved")), reason, json)
 
 
 @policy_app.command()
@@ -180,7 +176,7 @@ def kill(
 def retire(key: PolicyKey, reason: Reason, version: Version = None, as_: As = None, json: Json = False) -> None:
     """End a policy, or withdraw a version that was never active."""
     settings = Settings()
-    number = version or _log(settings, key).in_force or _newest(settings, key, "proposed", "approved")
+    number = version or _log(settings, key).in_force or newest(settings, key, "proposed", "approved")
     write(settings, as_, drafts.retire(key, number), reason, json)
 
 
@@ -194,7 +190,7 @@ def rollback(
 ) -> None:
     """Put an earlier version's body in force again, as a new version."""
     settings = Settings()
-    write(settings, as_, drafts.roll_back(key, to or _newest(settings, key, "superseded")), reason, json)
+    write(settings, as_, drafts.roll_back(key, to or newest(settings, key, "superseded")), reason, json)
 
 
 policy_app.command("list")(list_command)
@@ -210,7 +206,7 @@ def _log(settings: Settings, key: str) -> PolicyLog:
     return log
 
 
-def _newest(settings: Settings, key: str, *states: VersionState) -> int:
+def newest(settings: Settings, key: str, *states: VersionState) -> int:
     """The newest version in one of these states. It is named in the record, so what is signed is what was read."""
     log = _log(settings, key)
     numbers = [version.number for version in log.versions.values() if version.state in states]

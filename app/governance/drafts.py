@@ -36,8 +36,9 @@ def approve(key: str, version: int, what_if_digest: str | None = None) -> Drafte
     return lambda _: Draft("approved", key, version, body)
 
 
-def activate(key: str, version: int) -> Drafter:
-    return lambda _: Draft("activated", key, version, {})
+def activate(key: str, version: int, evidence: dict[str, Any] | None = None) -> Drafter:
+    """evidence: why it was thought ready; it stays in the log."""
+    return lambda _: Draft("activated", key, version, evidence or {})
 
 
 def ramp(key: str, coverage_permille: int) -> Drafter:

@@ -51,7 +51,7 @@ def house(run: Run) -> Run:
 def activate(run: Run) -> None:
     run("policy", "propose", EXAMPLE, "--as", "ana", "--reason", "a nudge may help")
     run("policy", "approve", KEY, "--as", "ben", "--reason", "read it")
-    run("policy", "activate", KEY, "--as", "ana", "--reason", "start")
+    run("policy", "activate", KEY, "--without-readiness", "--as", "ana", "--reason", "start")
 
 
 @pytest.mark.kafka
@@ -64,7 +64,7 @@ def test_a_policy_from_file_to_end_and_who_changed_what(house: Run, tmp_path: Pa
     (tmp_path / "v2.yaml").write_text(yaml.safe_dump(changed))
     house("policy", "propose", str(tmp_path / "v2.yaml"), "--as", "ana", "--reason", "all of them")
     house("policy", "approve", KEY, "--as", "ben", "--reason", "fine")
-    house("policy", "activate", KEY, "--as", "ana", "--reason", "go")
+    house("policy", "activate", KEY, "--without-readiness", "--as", "ana", "--reason", "go")
     diff = house("policy", "diff", KEY, "1", "2").output
     assert "+- 1000" in diff
     house("policy", "rollback", KEY, "--as", "ana", "--reason", "too fast")

@@ -25,6 +25,7 @@ WAIT_SECONDS = 15.0
 LOOK_AGAIN_SECONDS = 0.02
 _STARTED = re.compile(r"started successfully on port (\d+)")
 # What a browser in a container of one user cannot have: a sandbox of its own as root, much shared memory.
+WINDOW = {"width": 1000, "height": 700}
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1000,700")
 
 
@@ -116,6 +117,23 @@ class Browser:
         """Another person's browser: cookies and storage of the origin are gone."""
         self.cdp("Network.clearBrowserCookies")
         self.cdp("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
+
+    def minimize(self) -> None:
+        """The tab is hidden."""
+        self._post("window/minimize")
+
+    def restore(self) -> None:
+        self._post("window/rect", **WINDOW)
+
+    def clean_up(self) -> None:
+        """One visible tab, an undisturbed network."""
+        first, *others = self.tabs()
+        for tab in others:
+            self.switch(tab)
+            self.close_tab()
+        self.switch(first)
+        self.restore()
+        self.network()
 
     def network(self, *, latency_ms: float = 0, bytes_per_second: float = -1, offline: bool = False) -> None:
         """Of the current tab, from now on."""

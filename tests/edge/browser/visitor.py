@@ -1,0 +1,101 @@
+"""Visitors of the sample site: who they are, what they see, and what the logs say of them."""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from app.contract.topics import DEADLETTER, EXPERIMENT_EXPOSURE, EXPOSURES, JOURNAL, event_topic
+from app.engine.bucketing import bucket_ranges, choose_variation, hash_unit
+from tests.edge.browser.driver import Browser
+from tests.edge.playground import Playground, shown_nudge
+from tests.edge.process import Stored
+
+CLIENT, SERVER = "/app/onboarding", "/app/onboarding/server"
+ARMS = ("A", "B")
+SLOT = "document.querySelector('[data-truelift-slot]')"
+VARIANT = f"({SLOT}.querySelector('.nudge') ? 'B' : 'A')"
+# Ten times what an acknowledgement takes.
+FRAMES = 10
+DELIVERED = "JSON.parse(localStorage.truelift || '{}').queue?.length === 0"
+
+
+def arm_of(anonymous_id: str) -> str:
+    """As the policy's hash has it: known before anybody is asked."""
+    body = shown_nudge()
+    bucket = hash_unit(body["seed"], f"anon:{anonymous_id}", body["hash_version"])
+    assert bucket is not None
+    return ARMS[choose_variation(bucket, bucket_ranges(len(ARMS), 1.0, [0.5, 0.5]))]
+
+
+def someone(arm: str) -> str:
+    """A new visitor of that arm."""
+    return next(found for found in (uuid.uuid4().hex for _ in range(1_000)) if arm_of(found) == arm)
+
+
+class Visits:
+    """One browser, one visitor at a time."""
+
+    def __init__(self, browser: Browser, origin: str, playground: Playground) -> None:
+        self.browser = browser
+        self.origin = origin
+        self._playground = playground
+
+    def come(self, anonymous_id: str) -> None:
+        """Another person's browser, known by this id, on a page without the SDK."""
+        self.browser.open(f"{self.origin}/elsewhere")
+        self.browser.wait("document.title === 'elsewhere'")
+        self.browser.forget(self.origin)
+        self.browser.cdp("Network.setCookie", name="truelift_id", value=anonymous_id, url=self.origin)
+
+    def open(self, path: str = CLIENT) -> None:
+        """Returns when the page has its decisions and its slot is filled."""
+        self.browser.open(self.origin + path)
+        self.filled(path)
+
+    def filled(self, path: str = CLIENT) -> None:
+        page = f"location.pathname === '{path}' && document.readyState === 'complete'"
+        self.browser.wait(f"{page} && {SLOT} && {SLOT}.hasAttribute('data-truelift-decision')")
+        self.browser.run("return rendered")
+
+    @property
+    def variant(self) -> str:
+        """What is on the page."""
+        return str(self.browser.run(f"return {VARIANT}"))
+
+    def settled(self) -> None:
+        """Some frames later the edge has all that the page has said."""
+        self.browser.frames(FRAMES)
+        self.browser.wait(DELIVERED)
+
+    async def acknowledgements(self, anonymous_id: str) -> list[dict[str, Any]]:
+        """Of this visitor, as the edge took them."""
+        records = await self._playground.found(EXPERIMENT_EXPOSURE, lambda records: True)
+        return [record.value for record in records if record.key == f"anon:{anonymous_id}"]
+
+    async def exposures(self, *anonymous_ids: str) -> dict[str, list[dict[str, Any]]]:
+        """The exposure log of these visitors, once the worker has committed an answer to every acknowledgement of theirs."""
+        units = {f"anon:{anonymous_id}": anonymous_id for anonymous_id in anonymous_ids}
+        taken = await self._playground.found(EXPERIMENT_EXPOSURE, lambda records: True)
+        wanted = Counter(record.key for record in taken if record.key in units)
+        topic = self._playground.settings.topic(EXPERIMENT_EXPOSURE)
+        await self._playground.found(JOURNAL, lambda journal: _answered(journal, topic, units) >= wanted)
+        found: dict[str, list[dict[str, Any]]] = {anonymous_id: [] for anonymous_id in anonymous_ids}
+        for record in await self._playground.found(EXPOSURES, lambda records: True):
+            if record.key in units:
+                found[units[record.key]].append(record.value)
+        return found
+
+    async def journal(self, anonymous_id: str, event: str = "page_view") -> list[dict[str, Any]]:
+        """The journal records of this visitor's events."""
+        records = await self._playground.found(JOURNAL, lambda records: True)
+        mine = (record.value for record in records if record.key == f"anon:{anonymous_id}")
+        return [body for body in mine if body["input"]["topic"].endswith(event_topic(event))]
+
+    async def letters(self) -> list[dict[str, Any]]:
+        return [record.value for record in await self._playground.found(DEADLETTER, lambda records: True)]
+
+
+def _answered(journal: list[Stored], topic: str, units: Mapping[str, str]) -> "Counter[str | None]":
+    names = {topic, EXPERIMENT_EXPOSURE}
+    return Counter(record.key for record in journal if record.key in units and record.value["input"]["topic"] in names)
