@@ -14,8 +14,8 @@ from app.checker import ids
 from app.checker.arrivals import Rows
 from app.checker.times import DAY_US, microseconds
 
-# Statuses of records that file no id.
-NOT_FILED = frozenset({"duplicate", "rejected", "forwarded", "moved_out", "moved_in"})
+# Statuses of an identify that was neither refused nor a repetition.
+OF_LOGINS = frozenset({"linked", "no_match"})
 # Ids stay a day past their window; what is older may be gone.
 KEPT_US = 2 * DAY_US
 
@@ -96,7 +96,8 @@ class Followed:
         for policy, given in unit.given.items() if exposures else ():
             if ids.exposure_id(given.assignment_id) in exposures:
                 unit.given[policy] = given._replace(exposed=True)
-        if body["status"] not in NOT_FILED and body["input"]["event_id"] is not None:
+        # A record that was neither refused nor a repetition says what it exposed, and its id is filed.
+        if body["input"]["event_id"] is not None and ("exposures" in body or body["status"] in OF_LOGINS):
             self._note_seen(body)
 
     def give(self, name: str, identity: Mapping[str, Any]) -> bool:
