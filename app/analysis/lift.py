@@ -26,7 +26,8 @@ from app.analysis.lift_report import (
 )
 from app.analysis.metrics import Metric, metrics_of
 from app.analysis.multiplicity import holm
-from app.analysis.occasion import Occasion, level_at, moment, occasion
+from app.analysis.occasion import Occasion, by_hand, level_at, moment, occasion
+from app.analysis.timings import timings
 from app.analysis.verdict import INVALID, MARGIN, NO_ESTIMATE, NOT_YET, STOPPED, Case, verdict
 from app.contract.times import format_us
 from app.errors import CallerError
@@ -129,6 +130,7 @@ class _Lift:
 
     def _outcome_facts(self, days: Sequence[DayLift]) -> OutcomeFacts:
         """A day counts for decay when the outcome windows of all its people are over: before that it only looks worse."""
+            timings=timings(self.found),
         primary = self.metrics[0]
         over = moment(self.look.until_us - min(primary.window_us, self.look.until_us) - DAY_US).date().isoformat()
         unshown = {} if self.claim == "assigned" else self.join.unshown(primary)

@@ -9,6 +9,7 @@ from app.analysis.arms import ArmSize
 from app.analysis.effect import Effect
 from app.analysis.join import Counts
 from app.analysis.shares import Srm
+from app.analysis.timings import Timings
 
 SCHEMA = "truelift.lift_report/1"
 
@@ -80,7 +81,7 @@ class DayLift(NamedTuple):
 @dataclass(frozen=True)
 class LiftReport:
     """claim: the population that the verdict is about. level: the p to be below at this look. sizes and counts are always
-    there; what compares arms only when `is_open`."""
+    there; what compares arms only when `is_open`. timings: when each arm acts, where the arms differ in that."""
 
     key: str
     verdict: str
@@ -107,6 +108,7 @@ class LiftReport:
     segments_by: str | None
     horizons: list[HorizonLift]
     cuped_days: int
+    timings: Timings | None = None
 
     @property
     def is_open(self) -> bool:
@@ -116,6 +118,7 @@ class LiftReport:
         plain = {
             **vars(self),
             "srm": {population: found._asdict() for population, found in self.srm.items()},
+            "timings": None if self.timings is None else self.timings._asdict(),
             "alarms": [alarm._asdict() for alarm in self.alarms],
             "arms": [arm._asdict() for arm in self.arms],
             "left_out": self.left_out._asdict(),

@@ -27,6 +27,8 @@ def show(report: LiftReport, console: Console) -> None:
     console.print(f"[bold]{report.key}: {report.verdict}[/bold]", highlight=False)
     console.print(report.because, highlight=False, style="dim", markup=False)
     console.print(_about(report), highlight=False)
+    if report.timings is not None:
+        console.print(report.timings.said, highlight=False, markup=False)
     console.print(_arms(report))
     if report.is_open:
         console.print(_metrics("arm against control", report.metrics))
