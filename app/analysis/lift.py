@@ -26,7 +26,7 @@ from app.analysis.lift_report import (
 )
 from app.analysis.metrics import Metric, metrics_of
 from app.analysis.multiplicity import holm
-from app.analysis.occasion import Occasion, by_hand, level_at, moment, occasion
+from app.analysis.occasion import Occasion, level_at, moment, occasion
 from app.analysis.timings import timings
 from app.analysis.verdict import INVALID, MARGIN, NO_ESTIMATE, NOT_YET, STOPPED, Case, verdict
 from app.contract.times import format_us
