@@ -20,8 +20,10 @@ from rich.text import Text
 
 from app.analysis.blinding import blinded
 from app.analysis.experiment import stories
+from app.analysis.looked import record_look, unblinding
 from app.contract.times import format_us, micros, parse_us
 from app.errors import CallerError
+from app.governance.console import As
 from app.settings import Settings
 from app.warehouse.commands import warehouse_app
 from app.warehouse.export import Format, lines
@@ -40,13 +42,21 @@ def sql(
     limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="At most so many rows.")] = USUAL_ROWS,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    unblind: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Show this experiment's arms: a look by hand, in the log, spends alpha.")
+    ] = None,
+    as_: As = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the log.")] = "",
 ) -> None:
     """Ask the warehouse, read-only. Of experiments that still run, arms and outcomes cannot be brought together."""
     if json and as_csv:
         raise CallerError("--json and --csv are both given", "Choose one")
     settings = Settings()
     with Store.open(settings) as store, opened(store, settings.warehouse() / "spill") as lake:
-        hidden = blinded(stories(lake), time.time_ns() // 1000)
+        told, now_us = stories(lake), time.time_ns() // 1000
+        hidden = blinded(told, now_us)
+        if unblind is not None and hidden.pop(unblind, None) is not None:
+            record_look(settings, as_, unblinding(told, unblind, now_us, "sql"), reason)
         views = open_views(lake, hidden)
         lake.seal()
         answer = ask(lake, query, views, limit)

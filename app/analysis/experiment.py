@@ -13,6 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.contract.policy import Policy
+from app.contract.times import parse_us
 from app.errors import CallerError, OperatorError
 from app.warehouse.lake import Lake
 
@@ -55,12 +56,13 @@ class Version:
 
 @dataclass
 class Story:
-    """All versions of one policy. guardian_said: the reason of the guardian's pause, while nobody has resumed."""
+    """All versions of one policy. guardian_said: the reason of the guardian's pause, while nobody has resumed. looks: up to
+    which moment was looked -> whether that was planned."""
 
     key: str
     versions: dict[int, Version] = field(default_factory=dict)
     guardian_said: str | None = None
-    looked_us: list[int] = field(default_factory=list)
+    looks: dict[int, bool] = field(default_factory=dict)
 
     @property
     def activated(self) -> list[Version]:
@@ -82,7 +84,7 @@ class Experiment(NamedTuple):
     """What a lift is about: the newest live version, with those before it that treated and measured alike.
 
     left_out: versions that did not. ended_us None: it runs. weights: version -> variant -> weight. reassigning: versions that
-    may move a person to another arm.
+    may move a person to another arm. by_hand_us: looks that no plan had; each has spent alpha.
     """
 
     key: str
@@ -95,6 +97,7 @@ class Experiment(NamedTuple):
     guardian_said: str | None
     left_out: tuple[int, ...]
     reassigning: frozenset[int] = frozenset()
+    by_hand_us: tuple[int, ...] = ()
 
     @property
     def arms(self) -> list[str]:
@@ -145,6 +148,7 @@ def experiment(found: Mapping[str, Story], key: str) -> Experiment:
         story.guardian_said,
         tuple(v.number for v in story.activated if v.is_lifted and v.number < first.number),
         frozenset(v.number for v in alike if v.policy.reassign),
+        tuple(sorted(at_us for at_us, planned in story.looks.items() if not planned)),
     )
 
 
@@ -220,7 +224,9 @@ def _ended(story: Story, record: Governed) -> None:
 
 
 def _looked(story: Story, record: Governed) -> None:
-    story.looked_us.append(record.at_us)
+    """A record that does not say what it looked at was a look at everything until then."""
+    at = record.body.get("at")
+    story.looks[parse_us(at) if isinstance(at, str) else record.at_us] = record.body.get("planned") is True
 
 
 def _running(story: Story) -> Iterable[Version]:

@@ -148,8 +148,8 @@ class Join:
         for version, phase, arm, *figures in self._lake.run(
             "alarm_unshown", {"window_us": metric.window_us, "kind": metric.kind}
         ):
-            found[arm][version, phase] = _cell(figures)
-        return found
+            found.setdefault(arm, {})[version, phase] = _cell(figures)
+        return dict(found.items())
 
     def _load(self, metric: Metric) -> None:
         """The table `outcome` holds the events of one metric at a time."""

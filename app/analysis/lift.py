@@ -26,7 +26,7 @@ from app.analysis.lift_report import (
 )
 from app.analysis.metrics import Metric, metrics_of
 from app.analysis.multiplicity import holm
-from app.analysis.occasion import Occasion, level_at, moment, occasion
+from app.analysis.occasion import Occasion, by_hand, level_at, moment, occasion
 from app.analysis.timings import timings
 from app.analysis.verdict import INVALID, MARGIN, NO_ESTIMATE, NOT_YET, STOPPED, Case, verdict
 from app.contract.times import format_us
@@ -39,13 +39,15 @@ MOST_SEGMENTS = 20
 
 
 class Request(NamedTuple):
-    """by: device | locale | route. horizons: days. cuped_days: 0 for none. margin: relative, see verdict.py."""
+    """by: device | locale | route. horizons: days. cuped_days: 0 for none. margin: relative, see verdict.py. by_hand: a look
+    that no plan has; whoever asks for it has it in the governance log first (looked.py)."""
 
     by: str | None = None
     horizons: tuple[int, ...] = ()
     cuped_days: int = 0
     control: str | None = None
     margin: float = MARGIN
+    by_hand: bool = False
 
 
 def lift(lake: Lake, key: str, request: Request, now_us: int) -> LiftReport:
@@ -53,7 +55,7 @@ def lift(lake: Lake, key: str, request: Request, now_us: int) -> LiftReport:
     found = experiment(stories(lake), key)
     metrics = metrics_of(found.policy)
     control = _control(found, request.control)
-    look = occasion(found, now_us, lake.synced_us())
+    look = (by_hand if request.by_hand else occasion)(found, now_us, lake.synced_us())
     join = Join(lake, found, look.until_us, request.by, request.cuped_days)
     return _Lift(found, metrics, control, look, join, request, alarms(gather(lake, found, join))).report()
 
@@ -92,7 +94,9 @@ class _Lift:
         comparisons: list[MetricLift] = []
         days: list[DayLift] = []
         if verdict is None:
-            self.level = level_at(self.look, lambda times: self.join.people_by(self.claim, self.found.arms, times))
+            self.level = level_at(
+                self.look, lambda times: self.join.people_by(self.claim, self.found.arms, times), self.found.by_hand_us
+            )
             comparisons, days = self._compared(measured), _days(self.join.over_time(self.metrics[0]), self.metrics[0].kind)
             self.alarms = [*self.alarms, *outcome_alarms(self._outcome_facts(days))]
             verdict, because = _headline(comparisons[0]), self._look_said()
@@ -126,11 +130,11 @@ class _Lift:
             segments_by=self.request.by,
             horizons=list(self._horizons()) if is_open else [],
             cuped_days=self.request.cuped_days,
+            timings=timings(self.found),
         )
 
     def _outcome_facts(self, days: Sequence[DayLift]) -> OutcomeFacts:
         """A day counts for decay when the outcome windows of all its people are over: before that it only looks worse."""
-            timings=timings(self.found),
         primary = self.metrics[0]
         over = moment(self.look.until_us - min(primary.window_us, self.look.until_us) - DAY_US).date().isoformat()
         unshown = {} if self.claim == "assigned" else self.join.unshown(primary)
@@ -147,7 +151,7 @@ class _Lift:
         if self.look.waits is not None:
             return NOT_YET, self.look.waits
         least, needed = min(self._claimed(size) for size in self.sizes if size.arm != HELD_OUT), self.look.min_exposed_per_arm
-        if least < needed:
+        if least < needed and not self.request.by_hand:
             return NOT_YET, f"the smallest arm has {least:,} {self.claim}, {needed:,} are needed"
         return None, ""
 
@@ -158,6 +162,8 @@ class _Lift:
         if self.look.plan is None:
             return "the one look after its end; no stop_rules"
         planned = len(self.look.plan.planned)
+        if self.request.by_hand:
+            return f"a look by hand; {planned} were planned, and those to come have that much less to spend"
         return f"look {self.look.number} of {planned}" if self.look.number else f"the look at its end; {planned} were planned"
 
     # -- arm against arm

@@ -7,18 +7,23 @@ import orjson
 import typer
 from rich.console import Console
 
+from app.analysis.blinding import why_blind
+from app.analysis.experiment import stories
 from app.analysis.inputs import read_whole
 from app.analysis.lift import Request
 from app.analysis.lift import lift as measure
 from app.analysis.lift_screen import show
+from app.analysis.looked import due, record_look
 from app.analysis.verdict import MARGIN
 from app.contract.times import parse_us
 from app.errors import CallerError
+from app.governance.console import As
 from app.settings import Settings
 from app.warehouse.lake import opened
 from app.warehouse.store import Store
 
 MOST_DAYS = 400
+PLANNED_REASON = "a planned look"
 
 
 def lift(
@@ -33,16 +38,33 @@ def lift(
     control: Annotated[str | None, typer.Option(help="The arm to hold the others against; else the policy's first.")] = None,
     margin: Annotated[float, typer.Option(help="Relative: a lift within it is called no difference.")] = MARGIN,
     at: Annotated[str | None, typer.Option(help="As it would have been told then (RFC 3339, with an offset).")] = None,
+    look_now: Annotated[bool, typer.Option("--look-now", help="A look by hand, which no plan has: it spends alpha.")] = False,
+    as_: As = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why one looks; it stays in the log.")
+    ] = PLANNED_REASON,
     json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """What may be claimed of an experiment now: the verdict in words, and all that it rests on."""
+    """What may be claimed of an experiment now: the verdict in words, and all that it rests on.
+
+    While it runs each look is a governance record, written before anything is shown, by the key of --as or TRUELIFT_ACTOR.
+    """
     if not 0 < margin < 1:
         raise CallerError(f"--margin is {margin}", "Give a relative lift above 0 and below 1, such as 0.1")
-    request = Request(by, _days(horizon), cuped, control, margin)
+    if look_now and (at is not None or reason == PLANNED_REASON):
+        raise CallerError(
+            "a look by hand is at what is known now, and needs a reason", "Leave --at out and say why: --reason TEXT"
+        )
+    request = Request(by, _days(horizon), cuped, control, margin, look_now)
     settings = Settings()
     with Store.open(settings) as store, opened(store, settings.warehouse() / "spill") as lake:
         lake.use_raw()
-        report = measure(lake, key, request, _moment(at))
+        now_us = _moment(at)
+        report = measure(lake, key, request, now_us)
+        told = stories(lake)
+    record = due(told, report, by_hand=look_now, blinded=why_blind(told, key, time.time_ns() // 1000) is not None, named=as_)
+    if record is not None:
+        record_look(settings, as_, record, reason)
     if json:
         typer.echo(orjson.dumps(report.as_json()).decode())
     else:

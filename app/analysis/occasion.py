@@ -16,6 +16,7 @@ from app.analysis.experiment import Experiment
 from app.analysis.looks import Look, LookPlan, StopRules, look_plan
 from app.contract.policy import Policy
 from app.contract.times import SECOND_US, format_us, micros
+from app.errors import CallerError
 
 # Of an experiment that has ended without a plan: it is looked at once, which needs no boundary.
 USUAL_ALPHA = 0.05
@@ -66,21 +67,43 @@ def occasion(found: Experiment, now_us: int, synced_us: int | None) -> Occasion:
     return Occasion(micros(due[-1]), plan, None, least)
 
 
-def level_at(found: Occasion, people_by: Callable[[Sequence[datetime]], list[list[int]]]) -> float:
+def by_hand(found: Experiment, now_us: int, synced_us: int | None) -> Occasion:
+    """A look that no plan has, at all that the warehouse holds now. CallerError: nothing says how much alpha it may spend."""
+    rules = stop_rules(found.policy)
+    if rules is None:
+        raise CallerError(
+            f"{found.key} has no stop_rules, so a look before its end would leave nothing to claim",
+            "End it first, or propose it with stop_rules",
+        )
+    until_us = min(now_us, synced_us if synced_us is not None else 0)
+    plan = look_plan(rules, moment(found.started_us))
+    if not found.started_us < until_us <= micros(plan.planned[-1]):
+        raise CallerError(
+            f"the warehouse is complete until {format_us(until_us)}, which is not within the plan of {found.key}",
+            "Sync it; after the last planned look everybody may look",
+        )
+    return Occasion(until_us, plan, None, rules.min_exposed_per_arm)
+
+
+def level_at(
+    found: Occasion, people_by: Callable[[Sequence[datetime]], list[list[int]]], by_hand_us: Sequence[int] = ()
+) -> float:
     """The p that an effect must be below at this look: what the plan may have spent by now, and earlier looks did not.
 
-    people_by: the people of each arm at those moments. A look that too few people had come for was not made; nor was one that
-    had nobody new since the one before.
+    people_by: the people of each arm at those moments. A planned look that too few people had come for was not made; nor was
+    one that had nobody new since the one before. by_hand_us: looks that were made whoever had come.
     """
     if found.plan is None:
         return USUAL_ALPHA
-    times = [look for look in found.plan.planned if look < found.at] + [found.at]
+    by_hand = {at for us in by_hand_us if (at := moment(us)) < found.at and at > found.plan.started}
+    times = sorted({*(look for look in found.plan.planned if look < found.at), *by_hand, found.at})
     looks: list[Look] = []
     total = 0
     counts = people_by(times)
     everybody = sum(counts[-1])
     for at, arms in zip(times, counts, strict=True):
-        if sum(arms) - total > CLOSEST_LOOKS * everybody and min(arms) >= found.min_exposed_per_arm:
+        was_made = at in by_hand or min(arms) >= found.min_exposed_per_arm
+        if sum(arms) - total > CLOSEST_LOOKS * everybody and was_made:
             total = sum(arms)
             looks.append(Look(at, total))
     if not looks:

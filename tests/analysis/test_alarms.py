@@ -133,8 +133,7 @@ FAULTS: dict[str, tuple[str, Change]] = {
         "covariate drift by route", lambda f: _shown(f, lambda row: 4 if row.segment == "/billing" and not row.early else 1)),
     "the holdout is made half as large": (
         "holdout drift",
-        lambda f: f._replace(holdout=[r._replace(people=r.people // (2 if r.week == 2 and r.held_out else 1)) for r in f.holdout])
-        ),
+        lambda f: f._replace(holdout=[r._replace(people=r.people // (2 if r.week and r.held_out else 1)) for r in f.holdout])),
     "the holdout is shown it": ("holdout shown", lambda f: f._replace(totals=f.totals._replace(held_out_shown=40))),
 }  # fmt: skip
 
