@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("app.governance.commands", "keys_app"),
     "catalogue": ("app.governance.commands", "catalogue_app"),
     "policy": ("app.readiness.commands", "policy_app"),
+    "model": ("app.models.commands", "model_app"),
     "worker": ("agents.commands", "worker"),
     "scale": ("app.scaling.commands", "scale"),
     "partitions": ("app.scaling.commands", "partitions"),
