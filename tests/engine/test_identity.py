@@ -168,7 +168,10 @@ def _goes_on_deciding(change: pytest.MonkeyPatch) -> None:
 
 
 def _theirs_wins(change: pytest.MonkeyPatch) -> None:
-    change.setattr(settle, "_kept", lambda mine, other: other if mine is None or other is not None else mine)
+    sound = settle._settle_one
+    change.setattr(
+        settle, "_settle_one", lambda policy, mine, other, *held: sound(policy, mine if other is None else None, other, *held)
+    )
 
 
 def _keeps_what_it_gives(change: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,11 @@ def _settle_one(
 ) -> Settled | None:
     """held: by named holdout, of the user and of the anonymous unit. None: the other one changes nothing."""
     by_own, by_theirs = (holdout is not None and of_one.get(holdout, False) for of_one in held)
-    kept = _kept(_held_out(mine, by_theirs), _held_out(other, by_own))
-    assert kept is not None, "one of the two has the policy"
+    if mine is not None and (other is None or mine["holdout"] or not other["holdout"]):
+        kept = _held_out(mine, by_theirs)
+    else:
+        assert other is not None, "one of the two has the policy"
+        kept = _held_out(other, by_own)
     both = [row for row in (mine, other) if row is not None]
     aside = tuple(row for row in both if not row["holdout"] and row is not kept)
     if kept["holdout"] and not all(row["holdout"] for row in both):
@@ -74,16 +77,9 @@ def _settle_one(
     return Settled(policy, verdict, kept, aside)
 
 
-def _kept(mine: Row | None, other: Row | None) -> Row | None:
-    """The user's own wins, but for a holdout on the other side."""
-    if mine is None or other is None:
-        return other if mine is None else mine
-    return other if other["holdout"] and not mine["holdout"] else mine
-
-
-def _held_out(row: Row | None, held: bool) -> Row | None:
+def _held_out(row: Row, held: bool) -> Row:
     """As one that never had an arm: what was shown of it is set aside."""
-    if row is None or row["holdout"] or not held:
+    if row["holdout"] or not held:
         return row
     return {**row, "variant": None, "holdout": True, "exposed_us": None, "served": None}
 
