@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "warehouse": ("app.analysis.doors", "warehouse_app"),
     "sql": ("app.analysis.doors", "sql"),
     "lift": ("app.analysis.lift_commands", "lift"),
+    "guardian": ("app.guardian.commands", "guardian_app"),
+    "ope": ("app.ope.commands", "ope"),
     "latency": ("app.latency", "latency"),
     "readiness": ("app.readiness.commands", "readiness"),
     "audit": ("app.audit.commands", "audit"),

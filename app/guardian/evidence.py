@@ -1,0 +1,93 @@
+"""Is an arm doing harm? A pure question to the ledger: the same records give the same answer, to the digit.
+
+Owns alpha and how it is shared: between all comparisons of a policy (Bonferroni), since any of them pauses it. Refuses to pause
+for less than the policy's own bound, however sure it is: a difference that its owner said would be borne is no harm.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.analysis.harm import Periods, log_evidence
+from app.contract.policy import Policy
+from app.guardian.guardrails import Watched, arms, watched
+from app.guardian.ledger import Hours, Ledger, is_once
+
+# The chance that a policy without any harm is ever paused, over all of its guardrails, arms and hours.
+ALPHA = 0.05
+
+
+class Judgement(NamedTuple):
+    """One arm against the control. *_people, *_met: until the end of the last hour. log_evidence: the highest so far; at or
+    above `limit` with an excess over `bound` it is a breach."""
+
+    metric: str
+    role: str
+    arm: str
+    control: str
+    hours: int
+    people: int
+    met: int
+    control_people: int
+    control_met: int
+    log_evidence: float
+    limit: float
+    bound: float
+    excess: float
+
+    @property
+    def is_breach(self) -> bool:
+        return self.log_evidence >= self.limit and self.excess > self.bound
+
+    def body(self, version: int, until_us: int, offsets: dict[str, dict[str, int]]) -> dict[str, Any]:
+        """The evidence, as the `paused` record carries it: what was found, and up to where was read."""
+        found = {name: round(value, 6) if isinstance(value, float) else value for name, value in self._asdict().items()}
+        return {"evidence": found, "rule_version": version, "until_us": until_us, "offsets": offsets}
+
+    def said(self) -> str:
+        rates = (
+            f"{self.met:,} of {self.people:,} in {self.arm}, {self.control_met:,} of {self.control_people:,} in {self.control}"
+        )
+        return f"{self.metric}: {rates}, after {self.hours} hours"
+
+
+def judge(ledger: Ledger, policy: Policy, version: int, until_us: int) -> Iterator[Judgement]:
+    """until_us: the end of a closed hour."""
+    control, *treatments = arms(policy)
+    rails = list(watched(policy))
+    if not (rails and treatments):
+        return
+    limit = math.log(len(rails) * len(treatments) / ALPHA)
+    for rail in rails:
+        joined, met = ledger.counts(policy.key, version, rail, until_us)
+        for arm in treatments:
+            found = _judgement(rail, arm, control, joined, met, limit)
+            if found is not None:
+                yield found
+
+
+def _judgement(rail: Watched, arm: str, control: str, joined: Hours, met: Hours, limit: float) -> Judgement | None:
+    seen = {hour for hours in (joined, met) for name in (arm, control) for hour in hours.get(name, {})}
+    if not seen or not (joined.get(arm) and joined.get(control)):
+        return None
+    hours = range(min(seen), max(seen) + 1)
+    ours, theirs = (_series(joined.get(name, {}), met.get(name, {}), hours, once=is_once(rail)) for name in (arm, control))
+    worse, better = (theirs, ours) if rail.falls else (ours, theirs)
+    evidence = log_evidence(Periods(worse[1], worse[0], better[1], better[0]))
+    people, control_people = (sum(joined[name].values()) for name in (arm, control))
+    has_met, control_met = (sum(met.get(name, {}).values()) for name in (arm, control))
+    excess = (has_met / people - control_met / control_people) * (-1 if rail.falls else 1)
+    return Judgement(
+        rail.metric, rail.role, arm, control, len(hours), people, has_met, control_people, control_met,
+        float(evidence.max()), limit, rail.bound, excess,
+    )  # fmt: skip
+
+
+def _series(joined: dict[int, int], met: dict[int, int], hours: range, *, once: bool) -> tuple[list[int], list[int]]:
+    """(at risk, met) of each hour: who has met it is not at risk again."""
+    came = np.array([joined.get(hour, 0) for hour in hours])
+    fell = np.array([met.get(hour, 0) for hour in hours])
+    at_risk = came if once else np.cumsum(came) - (np.cumsum(fell) - fell)
+    return at_risk.tolist(), fell.tolist()

@@ -1,0 +1,44 @@
+"""What a policy's guardrails watch, as the guardian counts it.
+
+Owns the metrics that no event stands for. Refuses to guess: a metric without an event that is not in the table is named, and
+not watched.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.contract.policy import Policy
+
+# Not shown so long after it was delivered: it will not be.
+RENDER_SECONDS = 3_600
+LATE = "late_rate"
+NOT_RENDERED = "not_rendered_rate"
+# Counted by Truelift itself, each person once: decided too late; delivered, and never shown.
+BUILT_IN = (LATE, NOT_RENDERED)
+
+
+class Watched(NamedTuple):
+    """role: guardrail[i], as outcome records carry it. bound: by how much more often (absolute) than in the control is borne."""
+
+    role: str
+    metric: str
+    is_event: bool
+    falls: bool
+    bound: float
+
+
+def watched(policy: Policy) -> Iterator[Watched]:
+    for number, guardrail in enumerate(policy.guardrails):
+        if guardrail.event is not None or guardrail.metric in BUILT_IN:
+            falls = guardrail.worse_if == "decrease"
+            yield Watched(f"guardrail[{number}]", guardrail.metric, guardrail.event is not None, falls, guardrail.bound)
+
+
+def unwatched(policy: Policy) -> list[str]:
+    """Metrics that have neither an event nor a meaning here."""
+    return [one.metric for one in policy.guardrails if one.event is None and one.metric not in BUILT_IN]
+
+
+def arms(policy: Policy) -> list[str]:
+    """In the policy's order: the first is the control."""
+    return [variant.key for variant in policy.variants if variant.weight > 0]
