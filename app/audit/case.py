@@ -35,12 +35,10 @@ class Case:
     def by_unit(self) -> dict[str, list[Decided]]:
         """Decisions that carry an assignment, in the order in which they were made."""
         found: dict[str, list[Decided]] = defaultdict(list)
-        for decided in self.facts.decisions:
+        for decided in (*self.facts.decisions, *self.facts.settled):
             if decided.assignment_id is not None:
                 found[decided.unit].append(decided)
-        for decisions in found.values():
-            decisions.sort(key=lambda decided: (decided.decided_ts or "", decided.place))
-        return dict(found)
+        return {unit: _in_order(decisions) for unit, decisions in found.items()}
 
     @cached_property
     def assignments(self) -> dict[str, Decided]:
@@ -52,8 +50,26 @@ class Case:
         return found
 
     @cached_property
+    def arms(self) -> dict[str, set[str | None]]:
+        """Of each assignment: one; and the holdout, where a login found that its person is held out."""
+        found: dict[str, set[str | None]] = defaultdict(set)
+        for decisions in self.by_unit.values():
+            for decided in decisions:
+                found[decided.assignment_id or ""].add(decided.arm)
+        return found
+
+    @cached_property
     def by_decision_id(self) -> dict[str, Decided]:
         return {decided.decision_id: decided for decided in self.facts.decisions}
+
+
+def _in_order(decisions: list[Decided]) -> list[Decided]:
+    """A partition's journal is its order, whatever the clocks say; a unit that moves is in one partition after the other."""
+    begun: dict[int, str] = {}
+    for decided in decisions:
+        partition, ts = decided.place.partition, decided.decided_ts or ""
+        begun[partition] = min(begun.get(partition, ts), ts)
+    return sorted(decisions, key=lambda decided: (begun[decided.place.partition], decided.place))
 
 
 def at(place: Place, shows: str) -> Evidence:

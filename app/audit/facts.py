@@ -93,11 +93,15 @@ class Counted(NamedTuple):
 
 
 class Facts:
-    """places: how many records were read of each topic, and where its first one lies (retention takes the oldest)."""
+    """settled: what logins gave to users, in the form of decisions that show nothing. read: records by topic.
+
+    taken_by_retention: where topics begin that have lost their beginning.
+    """
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.decisions: list[Decided] = []
+        self.settled: list[Decided] = []
         self.acknowledgements: list[Acknowledged] = []
         self.exposures: list[Exposed] = []
         self.outcomes: list[Counted] = []
@@ -108,6 +112,9 @@ class Facts:
         for decision in body["decisions"]:
             if decision["policy"] == self.key:
                 self.decisions.append(_decided(place, body, decision))
+        for settled in (body.get("identity") or {}).get("settled", ()):
+            if settled["policy"] == self.key:
+                self.settled.append(_settled(place, body, settled))
 
     def take_acknowledgement(self, place: Place, body: dict[str, Any]) -> None:
         said = body.get("experiment")
@@ -151,6 +158,15 @@ def _decided(place: Place, body: dict[str, Any], decision: dict[str, Any]) -> De
         latency.get("signal_to_decision_ms"),
         tuple(name for name in LOGGED if latency.get(name) is None),
     )
+
+
+def _settled(place: Place, body: dict[str, Any], settled: dict[str, Any]) -> Decided:
+    """A login has carried an assignment from a device to its user, or found the user's own."""
+    given = {
+        "decision_id": "", "decision_point": "", "active_rule_version": settled["rule_version"], "eligible": True,
+        "reason": "linked", "action": None,
+    }  # fmt: skip
+    return _decided(place, body | {"unit": body["identity"]["user"]}, given | settled)
 
 
 def _exposed(place: Place, unit: str, body: dict[str, Any]) -> Exposed:

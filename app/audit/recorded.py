@@ -123,7 +123,7 @@ def _joinless_outcomes(case: Case) -> Iterator[Evidence]:
         assignment = case.assignments.get(counted.assignment_id or "")
         if assignment is None:
             yield at(counted.place, f"no decision carries its assignment {counted.assignment_id}")
-        elif assignment.arm != counted.arm:
+        elif counted.arm not in case.arms[counted.assignment_id or ""]:
             yield at(counted.place, f"counted for {counted.arm}, the assignment is {assignment.arm} ({assignment.place})")
         elif counted.outcome_id != ids.outcome_id(counted.event_id or "", counted.unit):
             yield at(counted.place, f"outcome_id {counted.outcome_id} follows not from its event and unit")
