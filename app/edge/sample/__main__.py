@@ -16,7 +16,7 @@ def main(
     deadline_ms: Annotated[int, typer.Option(help="How long a page waits for its decisions.")] = 300,
     automation: Annotated[bool, typer.Option(help="Serve browsers under automation as people: for tests of the site.")] = False,
 ) -> None:
-    site = Site(SiteOptions(edge, public_key, server_key, deadline_ms, automation))
+    site = Site(SiteOptions(edge, public_key, server_key, deadline_ms, {"automation": True} if automation else {}))
     typer.echo(f"open http://127.0.0.1:{port}/app/onboarding and http://127.0.0.1:{port}/app/onboarding/server")
     uvicorn.run(site.asgi, host="127.0.0.1", port=port, log_level="warning")
 

@@ -11,8 +11,10 @@ import re
 import time
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -35,12 +37,14 @@ CACHED = {"cache-control": "public, max-age=60"}
 
 
 class SiteOptions(NamedTuple):
+    """sdk: more options of the browser SDK. script: the SDK's address; none: the edge's."""
+
     edge: str
     public_key: str
     server_key: str
     deadline_ms: int
-    automation: bool
-    script: str = ""  # none: the edge's
+    sdk: Mapping[str, Any] = MappingProxyType({})
+    script: str = ""
 
 
 class Site:
@@ -73,9 +77,9 @@ class Site:
         return page
 
     def _common(self) -> dict[str, str]:
-        options = {"edge": self._options.edge, "key": self._options.public_key, "deadlineMs": self._options.deadline_ms}
-        options |= {"automation": True} if self._options.automation else {}
-        script = self._options.script or f"{self._options.edge}/static/truelift.js"
+        site = self._options
+        options = {"edge": site.edge, "key": site.public_key, "deadlineMs": site.deadline_ms, **site.sdk}
+        script = site.script or f"{site.edge}/static/truelift.js"
         return {"script": html.escape(script), "options": json.dumps(options).replace("<", "\\u003c")}
 
     def _decide(self, anonymous_id: str, route: str) -> list[dict[str, Any]]:

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from app.edge.sample.site import SiteOptions
 from app.stream.ports import kept_ports
 from tests.edge.browser.driver import Browser, missing
-from tests.edge.browser.site import TestSite, served
+from tests.edge.browser.site import PlayedSite, served
 from tests.edge.browser.visitor import Visits
 from tests.edge.playground import Playground, playground_in
 from tests.edge.process import PUBLIC_KEY, SERVER_KEY
@@ -39,18 +38,18 @@ def playground(chromium: None, broker: str, site_port: int, tmp_path_factory: py
 
 @pytest.fixture(scope="session")
 def options(playground: Playground) -> SiteOptions:
-    return SiteOptions(playground.edge.url, PUBLIC_KEY, SERVER_KEY, PATIENT_MS, automation=True)
+    return SiteOptions(playground.edge.url, PUBLIC_KEY, SERVER_KEY, PATIENT_MS, {"automation": True})
 
 
 @pytest.fixture(scope="session")
-def running_site(options: SiteOptions, site_port: int) -> Iterator[TestSite]:
-    site = TestSite(options)
+def running_site(options: SiteOptions, site_port: int) -> Iterator[PlayedSite]:
+    site = PlayedSite(options)
     with served(site, site_port):
         yield site
 
 
 @pytest.fixture
-def site(running_site: TestSite, options: SiteOptions) -> TestSite:
+def site(running_site: PlayedSite, options: SiteOptions) -> PlayedSite:
     """With the SDK as the edge serves it, whatever the test before did."""
     running_site.options = options
     return running_site
@@ -63,13 +62,8 @@ def running_browser(chromium: None, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def visits(running_browser: Browser, site: TestSite, site_port: int, playground: Playground) -> Iterator[Visits]:
+def visits(running_browser: Browser, site: PlayedSite, site_port: int, playground: Playground) -> Iterator[Visits]:
     """Visitors in the one browser; what the test has changed of the browser is undone."""
-    visits = Visits(running_browser, f"http://127.0.0.1:{site_port}", playground)
+    visits = Visits(running_browser, site, f"http://127.0.0.1:{site_port}", playground)
     yield visits
-    running_browser.clean_up()
-
-
-@pytest.fixture(scope="session")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("profile")
+    visits.close()

@@ -114,8 +114,9 @@ class Browser:
         self._client.delete(f"{self._session}/window")
 
     def forget(self, origin: str) -> None:
-        """Another person's browser: cookies and storage of the origin are gone."""
+        """Another person's browser: cookies, cached pages and storage of the origin are gone."""
         self.cdp("Network.clearBrowserCookies")
+        self.cdp("Network.clearBrowserCache")
         self.cdp("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
 
     def minimize(self) -> None:

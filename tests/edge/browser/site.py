@@ -1,11 +1,10 @@
 """The sample site, served from a thread of the tests: as it is, or with a browser SDK that a test has broken on purpose."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,36 +13,34 @@ from app.edge.static import FOLDER
 from tests.edge.browser.driver import wait_for
 
 SDK = (FOLDER / "truelift.js").read_text()
-BROKEN = "/broken.js"
+BROKEN, COPIED, ELSEWHERE = "/broken.js", "/app/onboarding/copied", "/elsewhere"
+
+Changes = Sequence[tuple[str, str]]
 
 
-class TestSite:
-    """ASGI. options, sdk: may be exchanged between two pages."""
-
-    __test__ = False
+class PlayedSite:
+    """ASGI. `options` may be exchanged between two pages; `copied` is a page that a cache would give to anybody."""
 
     def __init__(self, options: SiteOptions) -> None:
         self.options = options
-        self.sdk = SDK
+        self.copied = ""
+        self._sdk = SDK
 
-    def broken(self, *changes: tuple[str, str]) -> None:
+    def broken(self, changes: Changes) -> None:
         """From the next page on: the SDK with these texts exchanged, each of which it has exactly once."""
-        self.sdk = SDK
+        self._sdk = SDK
         for text, instead in changes:
-            assert self.sdk.count(text) == 1, text
-            self.sdk = self.sdk.replace(text, instead)
+            assert self._sdk.count(text) == 1, text
+            self._sdk = self._sdk.replace(text, instead)
         self.options = self.options._replace(script=BROKEN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = Site(self.options).asgi
-        if scope["type"] == "http" and scope["path"] == BROKEN:
-            app = Response(self.sdk, headers={"cache-control": "no-store"}, media_type="text/javascript")
-        elif scope["type"] == "http" and scope["path"] == "/elsewhere":
-            app = Response("<title>elsewhere</title>", media_type="text/html")
-        await app(scope, receive, send)
-
-    def reset(self, options: SiteOptions) -> None:
-        self.options = options
+        own = {
+            BROKEN: Response(self._sdk, media_type="text/javascript", headers={"cache-control": "no-store"}),
+            COPIED: Response(self.copied, media_type="text/html"),
+            ELSEWHERE: Response("<title>elsewhere</title>", media_type="text/html"),
+        }
+        await own.get(scope["path"], Site(self.options).asgi)(scope, receive, send)
 
 
 @contextmanager
@@ -57,6 +54,3 @@ def served(site: ASGIApp, port: int) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-__all__ = ["BROKEN", "SDK", "Request", "TestSite", "served"]

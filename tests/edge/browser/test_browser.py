@@ -2,12 +2,10 @@
 
 from collections import Counter
 
-import httpx
 import pytest
 
 from app.edge.sample.site import SLOT as POINT
-from tests.edge.browser.visitor import ARMS, CLIENT, READY, SERVER, SLOT, Visits, arm_of, someone
-from tests.edge.playground import COPY
+from tests.edge.browser.visitor import ARMS, CLIENT, SERVER, Visits, arm_of, someone
 
 pytestmark = pytest.mark.kafka
 

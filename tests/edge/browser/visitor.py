@@ -1,13 +1,15 @@
 """Visitors of the sample site: who they are, what they see, and what the logs say of them."""
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from app.contract.topics import DEADLETTER, EXPERIMENT_EXPOSURE, EXPOSURES, JOURNAL, event_topic
+from app.contract.topics import EXPERIMENT_EXPOSURE, EXPOSURES, JOURNAL, event_topic
 from app.engine.bucketing import bucket_ranges, choose_variation, hash_unit
 from tests.edge.browser.driver import Browser
+from tests.edge.browser.site import ELSEWHERE, PlayedSite
 from tests.edge.playground import Playground, shown_nudge
 from tests.edge.process import Stored
 
@@ -34,29 +36,49 @@ def someone(arm: str) -> str:
 
 
 class Visits:
-    """One browser, one visitor at a time."""
+    """One browser, one visitor at a time. site: may be changed before a page is opened."""
 
-    def __init__(self, browser: Browser, origin: str, playground: Playground) -> None:
+    def __init__(self, browser: Browser, site: PlayedSite, origin: str, playground: Playground) -> None:
         self.browser = browser
+        self.site = site
         self.origin = origin
         self._playground = playground
+        self._styles: list[str] = []
 
     def come(self, anonymous_id: str) -> None:
         """Another person's browser, known by this id, on a page without the SDK."""
-        self.browser.open(f"{self.origin}/elsewhere")
-        self.browser.wait("document.title === 'elsewhere'")
+        self.leave()
         self.browser.forget(self.origin)
         self.browser.cdp("Network.setCookie", name="truelift_id", value=anonymous_id, url=self.origin)
 
-    def open(self, path: str = CLIENT) -> None:
-        """Returns when the page has its decisions and its slot is filled."""
-        self.browser.open(self.origin + path)
-        self.filled(path)
+    def leave(self) -> None:
+        self.browser.open(self.origin + ELSEWHERE)
+        self.browser.wait("document.title === 'elsewhere'")
 
-    def filled(self, path: str = CLIENT) -> None:
-        page = f"location.pathname === '{path}' && document.readyState === 'complete'"
-        self.browser.wait(f"{page} && {SLOT} && {SLOT}.hasAttribute('data-truelift-decision')")
+    def open(self, path: str = CLIENT) -> None:
+        """Returns when the page has its decisions and has rendered its slot."""
+        self.browser.open(self.origin + path)
+        self.rendered(path)
+
+    def rendered(self, path: str = CLIENT) -> None:
+        self.browser.wait(
+            f"location.pathname === '{path}' && document.readyState === 'complete' && typeof rendered === 'object'"
+        )
         self.browser.run("return rendered")
+
+    def scroll(self) -> None:
+        """The slot comes into view."""
+        self.browser.run(f"{SLOT}.scrollIntoView()")
+
+    def style(self, rules: str) -> None:
+        """Of every page from now on, before anything else: as a blocker or a design does it."""
+        script = f"const s = new CSSStyleSheet(); s.replaceSync({json.dumps(rules)}); document.adoptedStyleSheets = [s]"
+        self._styles.append(self.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)["identifier"])
+
+    def close(self) -> None:
+        while self._styles:
+            self.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=self._styles.pop())
+        self.browser.clean_up()
 
     @property
     def variant(self) -> str:
@@ -68,9 +90,9 @@ class Visits:
         self.browser.frames(FRAMES)
         self.browser.wait(DELIVERED)
 
-    async def acknowledgements(self, anonymous_id: str) -> list[dict[str, Any]]:
-        """Of this visitor, as the edge took them."""
-        records = await self._playground.found(EXPERIMENT_EXPOSURE, lambda records: True)
+    async def acknowledgements(self, anonymous_id: str, event: str = EXPERIMENT_EXPOSURE) -> list[dict[str, Any]]:
+        """Of this visitor, as the edge took them; or other events."""
+        records = await self._playground.found(event, lambda records: True)
         return [record.value for record in records if record.key == f"anon:{anonymous_id}"]
 
     async def exposures(self, *anonymous_ids: str) -> dict[str, list[dict[str, Any]]]:
@@ -91,9 +113,6 @@ class Visits:
         records = await self._playground.found(JOURNAL, lambda records: True)
         mine = (record.value for record in records if record.key == f"anon:{anonymous_id}")
         return [body for body in mine if body["input"]["topic"].endswith(event_topic(event))]
-
-    async def letters(self) -> list[dict[str, Any]]:
-        return [record.value for record in await self._playground.found(DEADLETTER, lambda records: True)]
 
 
 def _answered(journal: list[Stored], topic: str, units: Mapping[str, str]) -> "Counter[str | None]":
