@@ -33,7 +33,7 @@ Place = tuple[str, int, int]
 
 
 def place_of(journal: Json) -> Place:
-    place = journal.get("origin", journal["input"])
+    place: Json = journal.get("origin") or journal["input"]
     return place["topic"], place["partition"], place["offset"]
 
 
@@ -116,7 +116,7 @@ def accepted_twice(people: People) -> int:
     times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for journal in people.journal:
         if journal["status"] in ACCEPTED and journal["input"]["event_id"] is not None:
-            person = users.get(journal["unit"], journal["unit"])
+            person: str = users.get(journal["unit"]) or journal["unit"]
             times[person, journal["input"]["event_id"]].append(parse_us(journal["latency"]["appended_ts"]))
     return sum(abs(one - other) < WINDOW_US for of_one in times.values() for one, other in combinations(of_one, 2))
 
