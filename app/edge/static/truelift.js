@@ -3,7 +3,7 @@
   "use strict";
   const STORE = "truelift", COOKIE = "truelift_id", STATE = "truelift-state";
   const SLOT = "data-truelift-slot", DONE = "data-truelift-decision";
-  const QUEUE_MAX = 500, SHOWN_MAX = 200, BATCH_MAX = 50, BATCH_CHARS = 40000; // a keepalive request may have 64 KiB
+  const QUEUE_MAX = 500, SHOWN_MAX = 200, BATCH_MAX = 50, BATCH_CHARS = 40000, RENDERED_MAX = 65536; // a keepalive request may have 64 KiB
   const SESSION_MS = 18e5, SOON_MS = 10, RETRY_MS = 1000, RETRY_MAX_MS = 60000, ANSWER_MS = 10000;
   const ANSWER_SHARE = 0.8; // of the deadline is the edge's, the rest the way there and back
   const NOTHING = { kind: "render", component: "none" };
@@ -12,6 +12,12 @@
   const uuid = () => crypto.randomUUID ? crypto.randomUUID() : "10000000-1000-4000-8000-100000000000".replace(/[018]/g, c =>
     (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
   const is = value => value !== undefined && value !== null;
+  // FNV-1a, 64 bits: what was on the screen, to be held against what others saw of the same variant. Equality is all it is for.
+  const digest = text => {
+    let hash = 0xcbf29ce484222325n;
+    for (const byte of new TextEncoder().encode(text.slice(0, RENDERED_MAX))) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+    return hash.toString(16).padStart(16, "0");
+  };
 
   // What outlives the page, shared by all tabs: read before each change. Without storage it lasts as long as the page.
   let memory = {};
@@ -179,7 +185,7 @@
       let inView = false, frames = 0, frame = 0;
       const look = () => {
         frames = inView && really(mark) ? frames + 1 : 0;
-        if (frames >= o.frames) { stop(); shown(decision); } else frame = inView ? requestAnimationFrame(look) : 0;
+        if (frames >= o.frames) { stop(); shown(element, decision); } else frame = inView ? requestAnimationFrame(look) : 0;
       };
       const views = new IntersectionObserver(entries => {
         const last = entries[entries.length - 1];
@@ -196,7 +202,7 @@
       return mark.isConnected && document.visibilityState === "visible" && !document.prerendering
         && (!mark.checkVisibility || mark.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
     }
-    function shown(decision) {
+    function shown(element, decision) {
       const id = decision.assignment_id;
       const first = change(kept => {
         if (kept.shown.includes(id)) return false;
@@ -208,6 +214,7 @@
         surface: decision.action.slot || decision.decision_point,
         rendered_ts: new Date().toISOString(),
         decision_to_render_ms: is(decision.at) ? Math.round((now - decision.at) * 1000) / 1000 : null,
+        rendered_digest: digest(element.innerHTML),
       });
       event.experiment = { key: decision.policy, variant: decision.variant, assignment_id: id, rule_version: decision.rule_version };
       event.exposure_token = decision.exposure_token;
