@@ -187,7 +187,6 @@ def offline_and_back(visits: Visits) -> None:
     visits.browser.network(offline=True)
     visits.scroll()
     visits.browser.frames(10)
-    visits.browser.wait("JSON.parse(localStorage.truelift).queue.length === 1")
     visits.browser.network()
     visits.settled()
 
@@ -241,21 +240,14 @@ SCENES = {
     "hidden and back": Scene(hidden_and_back, 1, [('document.visibilityState === "visible"', "false")]),
     "under automation": Scene(under_automation, 0, [("const bot = !o.automation && (", "const bot = false && (")]),
     "too late": Scene(
-        too_late, 0, [('if (before === "late") return false;', 'if (before === "late") watch(element, decision);')]
+        too_late, 0, [('if (before === "late") return false;', 'if (before === "late") return watch(element, decision);')]
     ),
     "past the deadline": Scene(past_the_deadline, 0, [("setTimeout(done, deadline)", "setTimeout(done, 5000)")]),
     "slow network": Scene(slow_network, 1, [("signal: AbortSignal.timeout(ANSWER_MS)", "signal: AbortSignal.timeout(50)")]),
     "higher than the screen": Scene(higher_than_the_screen, 1, [("views.observe(mark);", "views.observe(element);")]),
     "clipped": Scene(clipped, 1, [('element.style.minHeight = element.style.minHeight || o.heightPx + "px";', "")]),
     "back and forward": Scene(
-        back_and_forward,
-        1,
-        [
-            (
-                'addEventListener("pagehide", beacon);',
-                'addEventListener("pagehide", () => document.querySelector("[" + SLOT + "]").remove());',
-            )
-        ],
+        back_and_forward, 1, [("views.observe(mark);", 'views.observe(mark); addEventListener("pagehide", stop);')]
     ),
     "offline and back": Scene(
         offline_and_back,

@@ -19,7 +19,7 @@ SLOT = "document.querySelector('[data-truelift-slot]')"
 VARIANT = f"({SLOT}.querySelector('.nudge') ? 'B' : 'A')"
 # Ten times what an acknowledgement takes.
 FRAMES = 10
-DELIVERED = "JSON.parse(localStorage.truelift || '{}').queue?.length === 0"
+DELIVERED = "!JSON.parse(localStorage.truelift || '{}').queue?.length"
 
 
 def arm_of(anonymous_id: str) -> str:

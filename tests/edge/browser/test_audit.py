@@ -1,0 +1,42 @@
+"""The audit of what real browsers were shown: a drill under visits, then every point that such a policy can show."""
+
+import pytest
+
+from app.audit.audit import audit
+from app.contract.topics import JOURNAL
+from app.governance import drafts
+from app.governance.keys import load_key
+from app.governance.writer import GovernanceWriter
+from tests.edge.browser.visitor import ARMS, Visits, someone
+from tests.edge.playground import Playground, shown_nudge
+
+pytestmark = pytest.mark.kafka
+
+KEY = str(shown_nudge()["key"])
+OPERATOR = "ann"
+
+
+async def test_with_a_browser_the_rendering_is_shown_too(visits: Visits, playground: Playground) -> None:
+    people = [someone(arm) for arm in ARMS * 2]
+    for person in people:
+        visits.come(person)
+        visits.open()
+        visits.settled()
+        visits.open()  # comes back
+        visits.settled()
+    await visits.exposures(*people)
+    async with GovernanceWriter(playground.settings, load_key(playground.settings, OPERATOR)) as writer:
+        await writer.append(drafts.drill(KEY, "begin"), reason="drill")
+        kill = await writer.append(drafts.kill(KEY, drill=True), reason="drill")
+        visits.open()  # nothing is rendered, and that is what is asked of it
+        await playground.found(
+            JOURNAL, lambda journal: any(record.value["governance_offset"] >= kill.offset for record in journal)
+        )
+        await writer.append(drafts.resume(KEY), reason="drill")
+        await writer.append(drafts.drill(KEY, "end"), reason="drill")
+    report = await audit(playground.settings, KEY)
+    said = {point.number: (point.verdict, point.why, point.evidence) for point in report.points}
+    assert {number for number, (verdict, *_) in said.items() if verdict != "PASS"} == {3}, said
+    assert said[3][:2] == ("NOT SHOWN", "nobody was held out (the policy names no holdout)")
+    looks = {(exposed.variant, exposed.rendered_digest) for exposed in report.case.facts.exposures}
+    assert len(looks) == len({variant for variant, _ in looks}) == len({digest for _, digest in looks}) == len(ARMS)
