@@ -6,17 +6,23 @@ for less than the policy's own bound, however sure it is: a difference that its 
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from app.analysis.harm import Periods, log_evidence
 from app.contract.policy import Policy
 from app.guardian.guardrails import Watched, arms, watched
-from app.guardian.ledger import Hours, Ledger, is_once
+from app.guardian.ledger import Hours, Span, is_once
 
 # The chance that a policy without any harm is ever paused, over all of its guardrails, arms and hours.
 ALPHA = 0.05
+
+
+class Counts(Protocol):
+    """What is asked of a ledger."""
+
+    def counts(self, policy: str, version: int, rail: Watched, span: Span) -> tuple[Hours, Hours]: ...
 
 
 class Judgement(NamedTuple):
@@ -41,27 +47,26 @@ class Judgement(NamedTuple):
     def is_breach(self) -> bool:
         return self.log_evidence >= self.limit and self.excess > self.bound
 
-    def body(self, version: int, until_us: int, offsets: dict[str, dict[str, int]]) -> dict[str, Any]:
+    def body(self, version: int, span: Span, offsets: dict[str, dict[str, int]]) -> dict[str, Any]:
         """The evidence, as the `paused` record carries it: what was found, and up to where was read."""
         found = {name: round(value, 6) if isinstance(value, float) else value for name, value in self._asdict().items()}
-        return {"evidence": found, "rule_version": version, "until_us": until_us, "offsets": offsets}
+        return {"evidence": found, "rule_version": version, **span._asdict(), "offsets": offsets}
 
     def said(self) -> str:
-        rates = (
-            f"{self.met:,} of {self.people:,} in {self.arm}, {self.control_met:,} of {self.control_people:,} in {self.control}"
-        )
-        return f"{self.metric}: {rates}, after {self.hours} hours"
+        ours = f"{self.met:,} of {self.people:,} in {self.arm}"
+        theirs = f"{self.control_met:,} of {self.control_people:,} in {self.control}"
+        return f"{self.metric}: {ours}, {theirs}, after {self.hours} hours"
 
 
-def judge(ledger: Ledger, policy: Policy, version: int, until_us: int) -> Iterator[Judgement]:
-    """until_us: the end of a closed hour."""
+def judge(ledger: Counts, policy: Policy, version: int, span: Span) -> Iterator[Judgement]:
+    """Of people assigned within the span, and what they met until its end."""
     control, *treatments = arms(policy)
     rails = list(watched(policy))
     if not (rails and treatments):
         return
     limit = math.log(len(rails) * len(treatments) / ALPHA)
     for rail in rails:
-        joined, met = ledger.counts(policy.key, version, rail, until_us)
+        joined, met = ledger.counts(policy.key, version, rail, span)
         for arm in treatments:
             found = _judgement(rail, arm, control, joined, met, limit)
             if found is not None:

@@ -12,18 +12,20 @@ from typing import Any
 from app.contract.times import HOUR_US
 from app.governance import drafts
 from app.governance.drafts import Draft, Drafter
+from app.governance.log import Judged, history
+from app.governance.moves import Role
 from app.governance.records import RefusedError
 from app.governance.state import PolicyLog, State
 from app.governance.writer import Appended, GovernanceWriter
 from app.guardian.evidence import Judgement, judge
 from app.guardian.guardrails import unwatched
-from app.guardian.ledger import Ledger
+from app.guardian.ledger import Ledger, Span
 from app.guardian.reading import WAIT_MS, feed, places, take
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ROLE = "guardian"
+ROLE: Role = "guardian"
 # A transaction is open for seconds; an hour whose last records come later than this counts them nowhere.
 GRACE_US = 60_000_000
 
@@ -66,10 +68,13 @@ class Guardian:
         version = policy.current
         assert version is not None
         self._name_unwatched(policy.key, unwatched(version.policy))
-        breach = next((one for one in judge(self._ledger, version.policy, version.number, until_us) if one.is_breach), None)
+        span = Span(0, until_us)
+        if breaches(self._ledger, policy, span):  # rare, so that the log is read for the last resume only now
+            span = Span(await _resumed_us(self._settings, policy.key), until_us)
+        breach = next(iter(breaches(self._ledger, policy, span)), None)
         if breach is None:
             return None
-        body = breach.body(version.number, until_us, self._ledger.offsets())
+        body = breach.body(version.number, span, self._ledger.offsets())
         try:
             appended = await self._writer.append(_pause(policy.key, version.number, body), reason=breach.said(), role=ROLE)
         except RefusedError as refusal:  # somebody killed, retired or replaced it meanwhile: it treats nobody any more
@@ -99,7 +104,17 @@ def _pause(key: str, version: int, body: dict[str, Any]) -> Drafter:
     return draft
 
 
-def breaches(ledger: Ledger, policy: PolicyLog, until_us: int) -> list[Judgement]:
+def breaches(ledger: Ledger, policy: PolicyLog, span: Span) -> list[Judgement]:
     """What stands against the version in force now."""
     version = policy.current
-    return [] if version is None else [one for one in judge(ledger, version.policy, version.number, until_us) if one.is_breach]
+    return [] if version is None else [one for one in judge(ledger, version.policy, version.number, span) if one.is_breach]
+
+
+async def _resumed_us(settings: Settings, key: str) -> int:
+    """When somebody last resumed the policy: the same evidence does not pause it twice against an operator's word."""
+
+    def is_resume(one: Judged) -> bool:
+        return one.refusal is None and one.record is not None and (one.record.type, one.record.policy) == ("resumed", key)
+
+    _, found = await history(settings, is_resume)
+    return max((one.append_us for one in found), default=0)

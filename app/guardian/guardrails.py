@@ -18,7 +18,7 @@ BUILT_IN = (LATE, NOT_RENDERED)
 
 
 class Watched(NamedTuple):
-    """role: guardrail[i], as outcome records carry it. bound: by how much more often (absolute) than in the control is borne."""
+    """role: guardrail[i], as outcome records carry it. bound: how much more often (absolute) than in the control is borne."""
 
     role: str
     metric: str

@@ -35,7 +35,7 @@ def facts(topic: str, key: bytes | None, value: bytes) -> list[Fact]:
 
 
 def _journal(body: Mapping[str, Any], _: str) -> Iterator[Fact]:
-    unit = body.get("unit")
+    unit = str(body.get("unit"))
     for decision in body.get("decisions") or ():
         if decision["mode"] != "live" or decision["kind"] != "experiment" or decision["assignment_id"] is None:
             continue

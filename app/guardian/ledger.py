@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from app.contract.times import HOUR_US
 from app.guardian.guardrails import LATE, NOT_RENDERED, RENDER_SECONDS, Watched
@@ -29,21 +29,30 @@ INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET at_us = excluded.at_us, arm = excluded.arm WHERE excluded.at_us < at_us
 """
 # Each: (arm, hour, people) of those who came to be at risk, and of those who met it, both of people assigned before until_us.
-_PEOPLE = "facts AS p WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned'"
+_PEOPLE = "facts AS p WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned' AND p.at_us >= :since"
 _OTHER = "facts AS f ON f.policy = p.policy AND f.version = p.version AND f.unit = p.unit AND f.kind"
 _AT_RISK = f"SELECT p.arm, p.at_us / :hour, count(*) FROM {_PEOPLE} AND p.at_us < :until GROUP BY 1, 2"
 _MET = f"""
 SELECT p.arm, max(f.at_us, p.at_us) / :hour, count(*) FROM facts AS p JOIN {_OTHER} = :kind AND f.role = :role
-WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned' AND p.at_us < :until AND f.at_us < :until
+WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned'
+AND p.at_us >= :since AND p.at_us < :until AND f.at_us < :until
 GROUP BY 1, 2
 """
 _DELIVERED = f"""
 SELECT p.arm, (f.at_us + :wait) / :hour, count(*), sum(s.unit IS NULL OR s.at_us > f.at_us + :wait)
 FROM facts AS p JOIN {_OTHER} = 'delivered'
 LEFT JOIN facts AS s ON s.policy = p.policy AND s.version = p.version AND s.unit = p.unit AND s.kind = 'shown'
-WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned' AND f.at_us + :wait < :until
+WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned' AND p.at_us >= :since AND f.at_us + :wait < :until
 GROUP BY 1, 2
 """
+
+
+class Span(NamedTuple):
+    """until_us: the end of a closed hour. since_us: a resume begins the question anew, else 0."""
+
+    since_us: int
+    until_us: int
+
 
 # arm -> hour since 1970 -> people
 Hours = dict[str, dict[int, int]]
@@ -90,10 +99,18 @@ class Ledger:
             raise
         self._connection.execute("COMMIT")
 
-    def counts(self, policy: str, version: int, rail: Watched, until_us: int) -> tuple[Hours, Hours]:
-        """(who came to be at risk, who met it), by arm and hour, of what happened before until_us. Of a metric that is no event
-        a person is at risk in one hour alone."""
-        given = {"policy": policy, "version": version, "until": until_us, "hour": HOUR_US, "wait": _RENDER_US, "role": ""}
+    def counts(self, policy: str, version: int, rail: Watched, span: Span) -> tuple[Hours, Hours]:
+        """(who came to be at risk, who met it), by arm and hour, of people assigned within the span. Of a metric that is no
+        event a person is at risk in one hour alone."""
+        given = {
+            "policy": policy,
+            "version": version,
+            "since": span.since_us,
+            "until": span.until_us,
+            "hour": HOUR_US,
+            "wait": _RENDER_US,
+            "role": "",
+        }
         if rail.metric == NOT_RENDERED and not rail.is_event:
             rows = self._connection.execute(_DELIVERED, given).fetchall()
             return _hours((arm, hour, people) for arm, hour, people, _ in rows), _hours((a, h, met) for a, h, _, met in rows)

@@ -40,9 +40,8 @@ async def replay(settings: Settings, ledger: Ledger, offsets: Mapping[str, Mappi
         for partition, end in partitions.items():
             async with PartitionReader(settings.kafka(), settings.topic(topic), int(partition)) as reader:
                 if reader.begin > 0:
-                    raise OperatorError(
-                        f"retention has removed the beginning of {topic}/{partition}", "It cannot be replayed any more"
-                    )
+                    what = f"retention has removed the beginning of {topic}/{partition}"
+                    raise OperatorError(what, "It cannot be replayed any more: keep what the guardian said")
                 found = []
                 while (record := await reader.take()) is not None and record.offset < end:
                     found += [(record.timestamp_ms * 1_000, fact) for fact in facts(topic, record.key, record.value)]
