@@ -85,6 +85,11 @@ def markdown(report: Report) -> str:
             for o in report.outcomes
         ),
         "",
+        *(
+            f"Where B of `{o.trap.name}` is really better {lifted}.\n"
+            for o in report.outcomes
+            if (lifted := _lifted(o)) is not None
+        ),
         f"## Peeking: {_peeking_title()}",
         "",
         _md_row(PEEK_COLUMNS),
@@ -128,13 +133,22 @@ def _row(outcome: Outcome) -> list[str]:
 
 
 def _said(outcome: Outcome) -> list[tuple[str, str]]:
-    trap = outcome.trap
-    return [
+    trap, lifted = outcome.trap, _lifted(outcome)
+    said = [
         ("the dashboard", trap.naive),
         ("true is", trap.truth),
         ("we say", trap.ours),
         ("alarm", trap.alarm or "none needed"),
     ]
+    return said if lifted is None else [*said, ("and where B is really better", lifted)]
+
+
+def _lifted(outcome: Outcome) -> str | None:
+    found = outcome.worlds.get("lifted")
+    if found is None:
+        return None
+    losing, winning = f"it loses on the dashboard in {found.naive_loses:.1%}", f"we find it better in {found.wins:.1%}"
+    return f"by {outcome.trap.lift:.0%}: {losing}, {winning}"
 
 
 def _peek_row(found: Stopped) -> list[str]:

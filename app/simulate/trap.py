@@ -11,8 +11,8 @@ from app.simulate.people import People
 from app.simulate.written import Written
 
 # tempted: as it is in the field, with the design as it should be. broken: something of the client or of the installation goes
-# past the design, which an alarm must say. clean: neither.
-World = Literal["tempted", "broken", "clean"]
+# past the design, which an alarm must say. clean: neither. lifted: tempted, and B is really better.
+World = Literal["tempted", "broken", "clean", "lifted"]
 
 
 class Played(NamedTuple):
@@ -25,6 +25,7 @@ class Played(NamedTuple):
 class Trap(NamedTuple):
     """naive, truth, ours: in words. alarm: the name of the one that must fire when it is broken; None where none is needed,
     since the design takes the trap out of every figure. refuses: tempted, nothing may be claimed at all, and the alarm says so.
+    lift: of the lifted world, relative; 0 where there is none.
     """
 
     name: str
@@ -36,3 +37,4 @@ class Trap(NamedTuple):
     people: int
     found: Experiment
     play: Callable[[People, np.random.Generator, World], Played]
+    lift: float = 0.0

@@ -13,6 +13,8 @@ from app.simulate.trap import Played, Trap, World
 from app.simulate.written import Written, experiment
 
 USUAL_PEOPLE = 4_000
+# So much better is it to be slow, where slow beats instant.
+SLOWER_LIFT = 0.3
 # Where less is lost, and so less is to be seen.
 MANY_PEOPLE = 10_000
 RAMP_WEIGHTS = (0.1, 0.5)
@@ -168,7 +170,7 @@ TRAPS: tuple[Trap, ...] = (
     Trap(
         "slower-or-instant", "instant wins: more of it on the first day", _SAME,
         "everybody assigned, over the whole window: no alarm is needed", None, False, USUAL_PEOPLE,
-        experiment(timed=True), slower_or_instant,
+        experiment(timed=True), slower_or_instant, SLOWER_LIFT,
     ),
     Trap(
         "redirect", "B wins: its slow users never arrived", _SAME, "nothing: invalid, the arms are not as large as drawn",

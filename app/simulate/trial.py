@@ -18,14 +18,16 @@ PEOPLE_AT_A_TIME = 400_000
 class Tried(NamedTuple):
     """Of one world. Shares of the repetitions. naive_difference, difference: means of the estimates.
 
-    claims: our rejections where no alarm has taken the verdict away; named: the trap's own alarm fired; invalid: any that takes
-    the verdict away did.
+    wins, naive_loses: B is found better by us, worse by the dashboard. claims: our rejections where no alarm has taken the
+    verdict away; named: the trap's own alarm fired; invalid: any that takes the verdict away did.
     """
 
     naive_rejects: float
     naive_difference: float
     rejects: float
     difference: float
+    wins: float
+    naive_loses: float
     claims: float
     named: float
     invalid: float
@@ -57,13 +59,13 @@ class Outcome(NamedTuple):
 
 def tried(trap: Trap, repetitions: int, seed: int) -> Outcome:
     """The same seed gives the same figures."""
-    worlds: tuple[World, ...] = ("tempted", "broken", "clean")
+    worlds: tuple[World, ...] = ("tempted", "broken", "clean", *(("lifted",) if trap.lift else ()))
     return Outcome(trap, repetitions, seed, {world: _tried(trap, repetitions, seed, world) for world in worlds})
 
 
 def _tried(trap: Trap, repetitions: int, seed: int, world: World) -> Tried:
     # A stream of its own for each world: none depends on which others are played.
-    random = np.random.default_rng([seed, sum(map(ord, trap.name)), len(world)])
+    random = np.random.default_rng([seed, *map(ord, trap.name), *map(ord, world)])
     rows = [row for size in _pieces(trap, repetitions) for row in _piece(trap, random, size, world)]
     return Tried(*(float(mean) for mean in np.mean(np.array(rows), axis=0)))
 
@@ -74,7 +76,10 @@ def _pieces(trap: Trap, repetitions: int) -> list[int]:
 
 
 def _piece(trap: Trap, random: np.random.Generator, repetitions: int, world: World) -> list[tuple[float, ...]]:
-    played = trap.play(draw(random, repetitions, trap.people), random, world)
+    people = draw(random, repetitions, trap.people)
+    if world == "lifted":
+        people = people._replace(rate=people.rate * (1 + np.float32(trap.lift) * people.treated))
+    played = trap.play(people, random, world)
     naive = zip(played.dashboard.p, played.dashboard.difference, strict=True)
     rows: list[tuple[float, ...]] = []
     for (naive_p, naive_difference), one in zip(naive, recorded(played.written, trap.found), strict=True):
@@ -88,6 +93,8 @@ def _piece(trap: Trap, random: np.random.Generator, repetitions: int, world: Wor
                 float(naive_difference),
                 float(rejects),
                 0.0 if found is None else found.difference,
+                float(found is not None and rejects and found.difference > 0),
+                float(naive_p < LEVEL and naive_difference < 0),
                 float(rejects and not taken_away),
                 float(any(reading.fires and reading.name == trap.alarm for reading in readings)),
                 float(taken_away),

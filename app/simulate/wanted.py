@@ -14,6 +14,8 @@ ERROR_ROOM = 0.02
 LEAST_FIRES, MOST_FALSE_ALARMS = 0.99, 0.01
 MOST_SEQUENTIAL, LEAST_NAIVE_PEEK = 0.065, 0.2
 LEAST_POWER, MOST_MEAN_STOP_DAYS = 0.93, 18.0
+# Of a lift of the size that is drawn, with the people that are drawn.
+LEAST_WINS = 0.8
 OBRIEN_FLEMING = "obrien-fleming"
 # Of the figures that may be off by chance: one false finding in two thousand.
 STANDARD_ERRORS = 3.5
@@ -34,6 +36,9 @@ def _of(outcome: Outcome) -> Iterator[str]:
         yield f"{name}: the alarm fires in {outcome.fires:.1%} only"
     if outcome.false_alarms is not None and outcome.false_alarms > MOST_FALSE_ALARMS + _room(MOST_FALSE_ALARMS, count):
         yield f"{name}: the alarm fires on clean data in {outcome.false_alarms:.1%}"
+    lifted = outcome.worlds.get("lifted")
+    if lifted is not None and lifted.wins < LEAST_WINS - _room(LEAST_WINS, count):
+        yield f"{name}: ours finds the lift in {lifted.wins:.1%} only"
     if outcome.trap.refuses and outcome.worlds["tempted"].claims > MOST_FALSE_ALARMS + _room(MOST_FALSE_ALARMS, count):
         yield f"{name}: a lift is claimed in {outcome.worlds['tempted'].claims:.1%}"
 
