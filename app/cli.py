@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "warehouse": ("app.analysis.doors", "warehouse_app"),
     "sql": ("app.analysis.doors", "sql"),
     "lift": ("app.analysis.lift_commands", "lift"),
+    "ramp": ("app.guardian.ramp_commands", "ramp"),
     "guardian": ("app.guardian.commands", "guardian_app"),
     "ope": ("app.ope.commands", "ope"),
     "latency": ("app.latency", "latency"),

@@ -62,6 +62,7 @@ class Guardian:
         state = (await self._writer.catch_up()).state
         found = [await self._pause(policy, until_us) for policy in state.policies.values() if is_treating(policy)]
         self._judged_us = until_us
+        self._ledger.mark_judged(until_us)
         return [appended for appended in found if appended is not None]
 
     async def _pause(self, policy: PolicyLog, until_us: int) -> Appended | None:

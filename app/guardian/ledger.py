@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS facts (
   policy TEXT, version INTEGER, kind TEXT, role TEXT, unit TEXT, arm TEXT, at_us INTEGER,
   PRIMARY KEY (policy, version, kind, role, unit)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS judged (only INTEGER PRIMARY KEY CHECK (only = 1), until_us INTEGER);
 CREATE TABLE IF NOT EXISTS offsets (topic TEXT, partition INTEGER, next_offset INTEGER, PRIMARY KEY (topic, partition));
 """
 _KEEP = """
@@ -99,6 +100,14 @@ class Ledger:
             raise
         self._connection.execute("COMMIT")
 
+    def mark_judged(self, until_us: int) -> None:
+        """Every policy has been judged up to the end of this hour."""
+        self._connection.execute("INSERT OR REPLACE INTO judged VALUES (1, ?)", (until_us,))
+
+    def judged_us(self) -> int:
+        found = self._connection.execute("SELECT until_us FROM judged").fetchone()
+        return int(found[0]) if found else 0
+
     def counts(self, policy: str, version: int, rail: Watched, span: Span) -> tuple[Hours, Hours]:
         """(who came to be at risk, who met it), by arm and hour, of people assigned within the span. Of a metric that is no
         event a person is at risk in one hour alone."""
@@ -117,16 +126,6 @@ class Ledger:
         kind, role = ("met", rail.role) if rail.is_event else ("late", "")
         met = self._connection.execute(_MET, given | {"kind": kind, "role": role})
         return _hours(self._connection.execute(_AT_RISK, given)), _hours(met)
-
-    def sizes(self, policy: str, version: int) -> tuple[dict[str, int], int]:
-        """(people of each arm, people held out)."""
-        rows = self._connection.execute(
-            "SELECT kind, arm, count(*) FROM facts WHERE policy = ? AND version = ? AND kind IN ('assigned', 'held_out') "
-            "GROUP BY 1, 2",
-            (policy, version),
-        ).fetchall()
-        held_out = sum(people for kind, _, people in rows if kind == "held_out")
-        return {arm: people for kind, arm, people in rows if kind == "assigned"}, held_out
 
 
 def is_once(rail: Watched) -> bool:
