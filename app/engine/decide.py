@@ -7,6 +7,7 @@ is -> facts -> one Step: the journal record, what follows from it, and the rows 
 from collections.abc import Iterator
 
 from app.contract.envelope import Rejection, Signal
+from app.contract.topics import FLAG_EVALUATION, event_name_of
 from app.engine.decision import decide_policy
 from app.engine.gates import INTENT, TRIGGERED, Occasion
 from app.engine.identity.known import user_of
@@ -20,6 +21,8 @@ from app.engine.rows import MAX_MILESTONES, Row, add_signal, session_of
 from app.engine.steps import lateness_base_us, rejected, repeated_step
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, State, Step
+
+FLAG_EVENT = event_name_of(FLAG_EVALUATION)
 
 
 def decide(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:
@@ -108,8 +111,10 @@ def _set_off(signal: Signal, rows: UnitRows, policies: Policies) -> Iterator[tup
         if rule is not None and rule.awaits(signal.event_name, signal.event):
             awaited.add(key)
             yield policy, pending
+    flag = signal.properties.get("flag") if signal.event_name == FLAG_EVENT else None
     for policy in policies.by_event.get(signal.event_name, ()):
-        if policy.key not in awaited:
+        # Who asks for one flag has not asked for the others: deciding them too would assign, or even expose, unasked.
+        if policy.key not in awaited and flag in (None, policy.key):
             yield policy, None
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from app.settings import Settings
 from app.stream.ports import kept_ports
+from tests.edge.playground import Playground, playground_in
 from tests.edge.process import EdgeProcess, install
 
 ORIGIN = "https://app.example.com"
@@ -63,3 +64,17 @@ def make_edge(make_settings: Callable[..., Settings], tmp_path: Path) -> Iterato
     for process in made:
         process.close()
         sys.stdout.write(f"-- {process.log_file.name}\n{process.log[-LOG_SHOWN_CHARS:]}\n")
+
+
+@pytest.fixture(scope="session")
+def site_port(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Of a site whose pages may ask the playground's edge."""
+    return kept_ports(tmp_path_factory.mktemp("site") / "ports.json", ["site"], {})["site"]
+
+
+@pytest.fixture(scope="session")
+def playground(broker: str, site_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
+    """Policies in force, a worker and an edge: shared, so use visitors and users of your own."""
+    folder = tmp_path_factory.mktemp("playground")
+    with playground_in(folder, broker, f"play{os.getpid()}", f"http://127.0.0.1:{site_port}") as found:
+        yield found

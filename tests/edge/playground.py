@@ -14,11 +14,12 @@ from app.contract.catalogue import DecisionPoint
 from app.contract.policy import Action
 from app.settings import Settings
 from app.stream.ports import kept_ports
-from tests.edge.process import EdgeProcess, Stored, catalogue, stored
+from tests.edge.process import EdgeProcess, Stored, catalogue, stored, write_key
 
 READY_SECONDS = 60.0
 LOG_WAIT_SECONDS = 20.0
 LOOK_AGAIN_SECONDS = 0.05
+RARE_KEY = "tlp_one-a-second"
 COPY = "Create your first project"
 
 
@@ -45,6 +46,7 @@ POLICIES = (
     flag("discount", {"A": {"value": 0.05}, "B": {"value": 0.1}}),
     flag("new_search", {"A": {"value": False}, "B": {"value": True}}),
     flag("layout", {"A": {"columns": 2, "dense": True}, "B": {"columns": 3, "dense": False}}),
+    flag("doomed", {"A": {"value": "calm"}, "B": {"value": "bold"}}),
     flag("pro_only", {"A": {"value": "pro"}, "B": {"value": "pro+"}}, eligibility={"context.plan": "pro"}),
 )
 
@@ -96,9 +98,9 @@ async def _install(settings: Settings) -> None:
         for body in POLICIES
         if body["trigger"]["event"] == "flag_evaluation"
     }
-    known = patient_catalogue()
+    known, rare = patient_catalogue(), write_key(RARE_KEY, events_per_second=1)
     with_keys = known.model_copy(
-        update={"write_keys": catalogue().write_keys, "decision_points": known.decision_points | points}
+        update={"write_keys": catalogue().write_keys | {"rare": rare}, "decision_points": known.decision_points | points}
     )
     async with house_of(settings, POLICIES, with_keys):
         pass

@@ -1,16 +1,14 @@
 """A browser, the sample site on an origin of its own, and a whole installation behind it."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from app.edge.sample.site import SiteOptions
-from app.stream.ports import kept_ports
 from tests.edge.browser.driver import Browser, missing
 from tests.edge.browser.site import PlayedSite, served
 from tests.edge.browser.visitor import Visits
-from tests.edge.playground import Playground, playground_in
+from tests.edge.playground import Playground
 from tests.edge.process import PUBLIC_KEY, SERVER_KEY
 
 # Long enough that a busy machine is never the reason for a fallback.
@@ -22,18 +20,6 @@ def chromium() -> None:
     """Skips where there is none and none can be installed."""
     if reason := missing():
         pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def site_port(tmp_path_factory: pytest.TempPathFactory) -> int:
-    return kept_ports(tmp_path_factory.mktemp("site") / "ports.json", ["site"], {})["site"]
-
-
-@pytest.fixture(scope="session")
-def playground(chromium: None, broker: str, site_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
-    folder = tmp_path_factory.mktemp("browser-edge")
-    with playground_in(folder, broker, f"browser{os.getpid()}", f"http://127.0.0.1:{site_port}") as found:
-        yield found
 
 
 @pytest.fixture(scope="session")
