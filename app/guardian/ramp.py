@@ -1,7 +1,7 @@
 """The ramp: from one approved step to the next, when nothing stands in the way. A table of what may stand there.
 
 Owns the conditions. Refuses to skip a step, to go down, and to look at outcomes that are no guardrail's: whether the treatment
-is any good is for looks to say, and a step is no look. That the step is one of those approved is judged by every fold once more.
+is any good is for looks to say. That the step is one of those approved is judged by every fold once more.
 """
 
 from collections.abc import Callable, Iterator, Sequence

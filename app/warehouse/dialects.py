@@ -24,6 +24,10 @@ TYPES: dict[Kind, str] = {
 # The join makes a table at each step; the metric's steps are repeated for every metric.
 JOIN = ("drills", "people", "asked", "triggers", "bound", "shown", "population", "counts")
 METRIC = ("covariate", "outcome", "metric", "over_time", "signals")
+# What validity alarms are read from; the last needs the outcomes of a metric.
+ALARMS = (
+    "alarm_totals", "alarm_decided", "alarm_shown", "alarm_rerolled", "alarm_holdout", "alarm_days", "alarm_unshown",
+)  # fmt: skip
 _PARAMETERS = """\
 -- Parameters, of every statement that names them:
 --   policy, first_version, last_version   the experiment: its key, and the rule versions that treat alike
@@ -33,7 +37,8 @@ _PARAMETERS = """\
 --                                         the JSONPath of its number in the properties
 --   after_us, window_us, matured_us       events count after_us (0) to window_us behind the exposure; people count whose
 --                                         exposure is matured_us (0) old
---   topic, before_us                      the covariate: signals of events.<event> in before_us (0: none) before the trigger"""
+--   topic, before_us                      the covariate: signals of events.<event> in before_us (0: none) before the trigger
+--   started_us, cycle_us, most            alarms: the start of the experiment, a cycle of its traffic, the most segments"""
 
 
 def script(dialect: Dialect) -> str:
@@ -42,7 +47,7 @@ def script(dialect: Dialect) -> str:
     parts.append(
         f"{_said_of('assignments', dialect)}\nCREATE OR REPLACE VIEW assignments AS\n{translated('assignments', dialect)}"
     )
-    parts += [f"{_said_of(name, dialect)}\n{translated(name, dialect)}" for name in (*JOIN, *METRIC)]
+    parts += [f"{_said_of(name, dialect)}\n{translated(name, dialect)}" for name in (*JOIN, *METRIC, *ALARMS)]
     return "\n\n".join(parts)
 
 

@@ -1,10 +1,14 @@
 """The guardian on real topics: harm is paused with its own key, the evidence replays, and workers know of it at once."""
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,6 +38,9 @@ pytestmark = pytest.mark.kafka
 
 HOURS, USERS = 5, 60
 WORKER_SECONDS = 0.2
+KILLS = 3
+EACH_TIME = HOURS * (2 * USERS + 1 + USERS // 4)  # facts of one turn of traffic with a quarter of B in trouble
+TRUELIFT = str(Path(sys.executable).with_name("truelift"))
 KEYS: dict[str, tuple[Role, ...]] = {
     "ana": ("author", "operator"), "ben": ("approver",), "guardian": ("guardian",), "ramp": ("ramp",),
 }  # fmt: skip
@@ -66,7 +73,7 @@ async def house(settings: Settings) -> Settings:
     return settings
 
 
-Traffic = Callable[[float], Any]
+Traffic = Callable[..., Any]
 
 
 @pytest.fixture
@@ -75,12 +82,12 @@ async def traffic(house: Settings) -> AsyncIterator[Traffic]:
     producer = AIOKafkaProducer(**house.kafka())
     await producer.start()
 
-    async def send(rate_of_b: float) -> None:
+    async def send(rate_of_b: float, prefix: str = "") -> None:
         begin = (time.time_ns() // 1000 // HOUR_US - HOURS) * HOUR_US
         for hour in range(HOURS):
             for arm, errors in (("A", 1), ("B", round(rate_of_b * USERS))):
                 for number in range(USERS):
-                    unit, at_ms = f"{arm}{hour}-{number}", (begin + hour * HOUR_US) // 1000 + number
+                    unit, at_ms = f"{prefix}{arm}{hour}-{number}", (begin + hour * HOUR_US) // 1000 + number
                     decision = {"policy": KEY, "rule_version": 1, "mode": "live", "kind": "experiment", "assignment_id": unit,
                                 "holdout": False, "variant": arm, "late": False, "sticky": False}  # fmt: skip
                     await _send(JOURNAL, unit, {"unit": unit, "decisions": [decision]}, at_ms)
@@ -132,9 +139,7 @@ async def test_evidence_that_the_topics_do_not_bear_out_is_named(house: Settings
 async def test_arms_alike_are_left_alone(house: Settings, traffic: Traffic) -> None:
     await traffic(1 / USERS)
     assert await watch(house) == []
-    with sqlite3.connect(ledger_path(house)) as ledger:
-        assert ledger.execute("SELECT count(*) FROM facts").fetchone() == (HOURS * (2 * USERS + 2),)
-    ledger.close()
+    assert _facts(house) == HOURS * (2 * USERS + 2)
 
 
 async def test_its_key_can_do_nothing_else_and_no_other_key_serves(house: Settings) -> None:
@@ -174,3 +179,37 @@ async def test_a_pause_reaches_workers_within_a_fifth_of_a_second(house: Setting
         await follower.stop()
     print(f"a pause reached the follower after {1000 * statistics.median(waits):.0f} ms, {1000 * max(waits):.0f} at most")  # noqa: T201
     assert statistics.median(waits) <= WORKER_SECONDS, waits
+
+
+@pytest.mark.slow
+async def test_the_command_counts_each_record_once_whenever_it_is_killed(house: Settings, traffic: Traffic) -> None:
+    environment = os.environ | {
+        "TRUELIFT_BROKER": house.broker or "", "TRUELIFT_TOPIC_PREFIX": house.topic_prefix,
+        "TRUELIFT_DATA_DIR": str(house.data_dir), "TRUELIFT_APP_ID": house.app_id,
+    }  # fmt: skip
+    for turn in range(KILLS):
+        guardian = await asyncio.create_subprocess_exec(TRUELIFT, "guardian", env=environment)
+        sending = asyncio.create_task(traffic(0.25, f"turn{turn}-"))
+        async with asyncio.timeout(60):
+            # Another process's file: there is nothing to await. It has taken something of this turn's, and is in the middle.
+            while _facts(house) <= turn * EACH_TIME:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        guardian.kill()
+        await asyncio.gather(sending, guardian.wait())
+    last = await asyncio.create_subprocess_exec(TRUELIFT, "guardian", "--once", env=environment, stdout=-1)
+    said, _ = await last.communicate()
+    assert said is not None
+    assert _facts(house) == EACH_TIME * KILLS
+    paused = [one for one in await verify(house) if one.same]
+    assert len(paused) == 1
+    verified = await asyncio.create_subprocess_exec(TRUELIFT, "guardian", "verify", env=environment)
+    assert await verified.wait() == 0
+
+
+def _facts(settings: Settings) -> int:
+    path = ledger_path(settings)
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path)) as ledger:
+        made = ledger.execute("SELECT count(*) FROM sqlite_master WHERE name = 'facts'").fetchone()[0]
+        return int(ledger.execute("SELECT count(*) FROM facts").fetchone()[0]) if made else 0
