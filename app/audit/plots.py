@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,13 +12,13 @@ from app.contract.times import parse_us
 
 Draw = Callable[[Case, Axes], None]
 INCHES, DOTS = (6.4, 2.8), 100
-BINS = 40
+SMALLEST_MS = 0.1
 
 
 def plots(case: Case) -> list[tuple[str, bytes]]:
     """(what it shows, PNG)."""
     return [
-        ("Milliseconds from the signal to the decision and to the render", _png(case, _latencies)),
+        ("How soon after the signal it was decided, and rendered", _png(case, _latencies)),
         ("Units assigned and exposed, by arm", _png(case, _arms)),
         ("Assignments over time, in seconds since the first; halts in red", _png(case, _over_time)),
     ]
@@ -35,19 +35,15 @@ def _png(case: Case, draw: Draw) -> bytes:
 def _latencies(case: Case, axes: Axes) -> None:
     decided = [d.signal_to_decision_ms for d in case.facts.decisions if d.signal_to_decision_ms is not None]
     rendered = [e.signal_to_render_ms for e in case.facts.exposures if e.signal_to_render_ms is not None]
-    for values, label in ((decided, "to the decision"), (rendered, "to the render")):
+    for values, label in ((decided, "decided"), (rendered, "rendered")):
         if values:
-            axes.hist(_cut(values), bins=BINS, histtype="step", label=label)
-    axes.set_xlabel("ms, the slowest hundredth put together")
-    if decided or rendered:
-        axes.legend()
-
-
-def _cut(values: Sequence[float]) -> list[float]:
-    """A single slow one would leave nothing to see of the others."""
-    ordered = sorted(values)
-    most = ordered[max(0, len(ordered) * 99 // 100 - 1)]
-    return [min(value, most) for value in ordered]
+            # Clocks differ: what came before it was sent is drawn at the edge.
+            ordered = sorted(max(SMALLEST_MS, value) for value in values)
+            axes.step(ordered, [(i + 1) / len(ordered) for i in range(len(ordered))], where="post", label=label)
+    axes.set_xscale("log")
+    axes.set_xlabel("ms from the signal")
+    axes.set_ylabel("share of records")
+    _explain(axes)
 
 
 def _arms(case: Case, axes: Axes) -> None:
@@ -59,7 +55,7 @@ def _arms(case: Case, axes: Axes) -> None:
     axes.bar([place + 0.2 for place in places], [exposed[arm] for arm in arms], 0.4, label="exposed")
     # A name with a dollar sign is a name, no formula.
     axes.set_xticks(list(places), arms, parse_math=False)
-    axes.legend()
+    _explain(axes)
 
 
 def _over_time(case: Case, axes: Axes) -> None:
@@ -70,3 +66,9 @@ def _over_time(case: Case, axes: Axes) -> None:
     for halt in case.rules.halts:
         axes.axvline((halt.append_us - times[0]) / 1e6, color="red", linewidth=1)
     axes.set_xlabel("seconds")
+
+
+def _explain(axes: Axes) -> None:
+    """Above the plot, where it hides nothing."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)

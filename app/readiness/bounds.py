@@ -54,7 +54,7 @@ def _ids(found: Figures) -> Answer:
 
 def _devices(found: Figures) -> Answer:
     if not found.devices:
-        return Answer(0.0, "no device was identified: everybody was known by a user id")
+        return Answer(0.0, "no device was identified, so none belongs to several users")
     return _share(found.shared_devices, found.devices, "identified devices belong to several users")
 
 
