@@ -23,12 +23,14 @@ from app.edge.decisions import Decisions
 from app.edge.deliveries import Deliveries
 from app.edge.drain import SpoolDrain
 from app.edge.edge import Edge
+from app.edge.feed import Feed
 from app.edge.guards import Guards
 from app.edge.keeper import Keeper
 from app.edge.limits import Rates
 from app.edge.ofrep.endpoints import Ofrep
 from app.edge.openapi import document
 from app.edge.paths import Endpoint, Paths
+from app.edge.pushed import Pushed
 from app.edge.replies import Replies
 from app.edge.spool import Spool
 from app.edge.static import static_table
@@ -52,12 +54,15 @@ class EdgeApplication:
         self._tokens = TokenKeys(settings.tokens())
         self._replies = Replies(settings)
         self._deliveries = Deliveries(self.keeper)
+        self._feed = Feed(settings)
         rates = Rates()
         decider = Decider(
             lambda: self._catalogue.rules, self.keeper, self._replies, self._deliveries, self._tokens, rates,
             settings.edge_decide_margin_ms,
         )  # fmt: skip
-        self._edge = Edge(self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds, decider, self._tokens, rates)
+        self._edge = Edge(
+            self.keeper, lambda: self._catalogue.rules, settings.edge_body_seconds, decider, self._tokens, rates, self._feed
+        )
         table = self._table()
         routes = [Route(path, endpoint, methods=[method]) for (method, path), endpoint in table.items()]
         self.asgi: ASGIApp = Guards(Paths(table, Starlette(routes=routes)), settings.origins())
@@ -70,14 +75,20 @@ class EdgeApplication:
         self.keeper.start()
         self._deliveries.start()
         self._replies.start()
+        self._feed.start()
 
     async def stop(self) -> None:
+        await self._feed.stop()
         await self._replies.stop()
         await self._deliveries.stop()
         await self.keeper.stop()
         await self._kafka.close()
         await self._catalogue.stop()
         self._spool.close()
+
+    def end_streams(self) -> None:
+        """A stream would else outlast the wait for the requests in hand."""
+        self._feed.close()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,6 +109,7 @@ class EdgeApplication:
             ("GET", "/openapi.json"): self._openapi,
             ("POST", "/v1/decide"): decisions.decide,
             ("POST", "/v1/user_tokens"): decisions.user_token,
+            ("GET", "/v1/decisions/stream"): Pushed(self._edge, self._deliveries).stream,
             **static_table(),
             **Ofrep(self._edge).table(),
         }
@@ -125,5 +137,6 @@ class EdgeApplication:
             "records": dict(keeper.counts),
             "replies": {"listening": self._replies.is_heard, **self._replies.counts},
             "deliveries": {"waiting": self._deliveries.waiting},
+            "streams": self._feed.streams,
             "events": dict(sorted(self._edge.counts.items())),
         }

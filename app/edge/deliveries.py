@@ -64,13 +64,17 @@ class Deliveries:
         if self._waiting:
             log.critical("%d delivery records could not be kept: neither Kafka nor the disk took them", len(self._waiting))
 
+    @property
+    def has_room(self) -> bool:
+        return len(self._waiting) < WAITING_MAX
+
     def admit(self) -> None:
         """RefusalError when what was served before waits to be kept already: nothing is served without its record."""
-        if len(self._waiting) >= WAITING_MAX:
+        if not self.has_room:
             raise RefusalError("overloaded", f"{WAITING_MAX} delivery records wait to be kept already; ask again")
 
     def add(self, served: Served, event: Mapping[str, Any], delivered_us: int, request_id: bytes) -> None:
-        """Of an answer that is given now, to the signal `event`."""
+        """Of an answer that is given now, to the signal `event`. request_id: as no other one has it."""
         self._waiting.extend(_records(served, event, delivered_us, request_id))
         self._wanted.set()
 
@@ -95,8 +99,8 @@ def _records(served: Served, event: Mapping[str, Any], delivered_us: int, reques
     now = format_us(delivered_us)
     who = {name: event.get(name) for name in ("user_id", "anonymous_id", "session_id")}
     for decision in served.decisions or (None,):
-        policy = "" if decision is None else decision.policy
-        event_id = uuid_of(f"{served.event_id}\x1f{policy}\x1f{request_id.hex()}\x1fdelivery")
+        what = "" if decision is None else decision.decision_id or decision.policy
+        event_id = uuid_of(f"{request_id.hex()}\x1f{what}\x1fdelivery")
         body = {
             "event_name": event_name_of(DECISION_DELIVERY),
             "event_id": event_id,
@@ -116,6 +120,7 @@ def _properties(served: Served, decision: ServedDecision | None) -> dict[str, An
         "why": served.why,
         "visible_ts": None if visible_us is None else format_us(visible_us),
         "deadline_ms": served.deadline_ms,
+        "pushed": served.deadline_ms is None,
     }
     if decision is None:
         return {"decision_id": None, "served": "none", **common}

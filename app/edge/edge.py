@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.edge.decide import Decider
+from app.edge.feed import Feed
 from app.edge.intake import Taken
 from app.edge.keeper import Keeper
 from app.edge.limits import Bodies, Rates
@@ -22,6 +23,7 @@ class Edge:
     decider: Decider
     tokens: TokenKeys
     rates: Rates
+    feed: Feed
     counts: Counter[str] = field(default_factory=Counter)
     bodies: Bodies = field(default_factory=Bodies)
 

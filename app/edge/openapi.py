@@ -6,6 +6,7 @@ from typing import Any
 from app.edge.collectors.dialect import Dialect
 from app.edge.decide import DEADLINE_MAX_MS
 from app.edge.decisions import USER_TOKEN_MAX_SECONDS
+from app.edge.pushed import STREAM_ANSWERS
 from app.edge.served import WHY
 
 _OBJECT = {"type": "object"}
@@ -163,6 +164,9 @@ def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
     }
     paths["/v1/decide"] = {"post": _asked("Decisions on one event, in time", "DecideRequest", "Decided")}
     paths["/v1/user_tokens"] = {"post": _asked("A token to read one user's decisions", "UserTokenRequest", "UserToken")}
+    stream = _operation("One user's decisions, pushed as server-sent events", STREAM_ANSWERS, [{"bearer": []}, {}])
+    token = {"name": "token", "in": "query", "schema": {"type": "string"}, "description": "of POST /v1/user_tokens"}
+    paths["/v1/decisions/stream"] = {"get": {**stream, "parameters": [token]}}
     for dialect in dialects:
         for path in dialect.post_paths:
             body = {"required": True, "content": {"application/json": {"schema": _BODIES[dialect.name]}}}

@@ -20,6 +20,7 @@ KINDS: dict[str, _Kind] = {
     "slow": _Kind(408, close=True),
     "too_large": _Kind(413, close=True),
     "unknown_key": _Kind(401),
+    "bad_token": _Kind(401),
     "foreign_origin": _Kind(403),
     "not_allowed": _Kind(403),
     "rate_limited": _Kind(429, retry_seconds=1),

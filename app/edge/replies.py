@@ -88,6 +88,7 @@ class Replies:
     def start(self) -> None:
         """From now on it listens, as soon as Kafka answers."""
         self._task = asyncio.create_task(self._listen(), name="replies")
+        self._task.add_done_callback(say_if_failed)
 
     async def stop(self) -> None:
         assert self._task is not None
@@ -144,3 +145,9 @@ class Replies:
     def _hear(self, key: bytes | None, value: bytes | None) -> None:
         waiting = self._expected.get(key or b"")
         self.counts["not_asked_for" if waiting is None else waiting.take(value or b"")] += 1
+
+
+def say_if_failed(task: "asyncio.Task[None]") -> None:
+    """Of what an edge does beside taking events: without it, it goes on and serves fallbacks."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the task %s has ended", task.get_name(), exc_info=task.exception())

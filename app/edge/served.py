@@ -51,13 +51,14 @@ class Served(NamedTuple):
     """The answer to one request. source: where the decisions are from; why: one of WHY, None for the journal's.
 
     status: of the journal record (app/contract/journal.STATUSES). visible_us: when the edge saw the committed record.
+    deadline_ms None: nobody asked, it was pushed.
     """
 
     event_id: str
     unit: str
     source: Literal["journal", "fallback"]
     why: str | None
-    deadline_ms: int
+    deadline_ms: int | None
     decisions: tuple[ServedDecision, ...]
     status: str | None = None
     visible_us: int | None = None

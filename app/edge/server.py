@@ -22,6 +22,10 @@ STOP_SECONDS = 15
 class _Server(uvicorn.Server):
     """uvicorn raises the signal again once it has stopped, which would end the process before the spool is closed."""
 
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.end_streams = end_streams
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
@@ -33,13 +37,17 @@ class _Server(uvicorn.Server):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.end_streams()
+        await super().shutdown(sockets)
+
 
 async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda address: None) -> None:
     """Returns after a clean stop. on_ready: gets the address once events are taken."""
     application = EdgeApplication(settings)
     with contextlib.closing(_listener(settings)) as listener:
         async with application.running():
-            server = _Server(_config(settings, application))
+            server = _Server(_config(settings, application), application.end_streams)
             watch = asyncio.create_task(_end_with(application, server), name="watch")
             host, port = listener.getsockname()[:2]
             on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
