@@ -37,7 +37,7 @@
     const url = path => o.edge.replace(/\/$/, "") + path;
     const bot = !o.automation && (navigator.webdriver || BOTS.test(navigator.userAgent));
     let user = o.userId, handed = handedOver(), failures = 0, timer, sending;
-    const watched = new WeakMap();
+    const watched = new WeakMap(), told = new Set();
     // A page that is prepared in advance has been seen by nobody: it says and asks nothing until it is.
     const live = document.prerendering
       ? new Promise(done => document.addEventListener("prerenderingchange", done, { once: true })) : Promise.resolve();
@@ -118,8 +118,8 @@
     }
     // Nobody hears whether a beacon arrived: its events stay queued, and the worker counts an event id once.
     function beacon() {
-      const events = batch();
-      if (events.length && !document.prerendering) navigator.sendBeacon(url("/v1/events"), body(events));
+      const events = batch().filter(event => !told.has(event.event_id)); // hidden, then gone: said once
+      if (events.length && !document.prerendering && navigator.sendBeacon(url("/v1/events"), body(events))) events.forEach(event => told.add(event.event_id));
     }
 
     // -- decisions

@@ -26,13 +26,14 @@ async function web() {
   const { OpenFeature } = load("@openfeature/web-sdk");
   const { OFREPWebProvider } = load("@openfeature/ofrep-web-provider");
   const answers = [];
-  const fetchImplementation = async (...asked) => {
-    const answer = await fetch(...asked);
+  const plain = globalThis.fetch;
+  globalThis.fetch = async (...asked) => {
+    const answer = await plain(...asked);
     answers.push(answer.status);
     return answer;
   };
   await OpenFeature.setContext(user ? { targetingKey: user } : {});
-  const provider = new OFREPWebProvider({ baseUrl: url, headers, fetchImplementation, pollInterval: 200 });
+  const provider = new OFREPWebProvider({ baseUrl: url, headers: Object.entries(headers), pollInterval: 200 });
   try {
     await OpenFeature.setProviderAndWait(provider);
   } catch (error) {
