@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalogue": ("app.governance.commands", "catalogue_app"),
     "policy": ("app.readiness.commands", "policy_app"),
     "model": ("app.models.commands", "model_app"),
+    "up": ("app.up.commands", "up"),
     "worker": ("agents.commands", "worker"),
     "scale": ("app.scaling.commands", "scale"),
     "partitions": ("app.scaling.commands", "partitions"),
