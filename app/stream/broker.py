@@ -122,6 +122,11 @@ class EmbeddedBroker:
             self._process.wait()
         self._forget()
 
+    def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        assert self._process is not None, "start it first"
+        return self._process.wait()
+
     def restart(self) -> Self:
         self.stop()
         return self.start()

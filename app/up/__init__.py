@@ -1,0 +1,1 @@
+"""Broker, worker and edge together, for one machine: a first look, development, a small installation."""
