@@ -2,7 +2,8 @@
 
 Up to the start the recorded policies build the state; from there on the proposed ones decide, with every tick of the topic:
 a proposal may set timers that nobody had. What was recorded is read from the journal. Acknowledgements are replayed as they
-came: exposures are not predicted. Writes nothing to Kafka.
+came: exposures are not predicted. What a login brings to a user is what it brought, since the user's partition may come before
+that of the device. Writes nothing to Kafka.
 """
 
 from collections.abc import Iterable, Sequence

@@ -8,6 +8,7 @@ import pytest
 
 from app.contract.partitions import partition_of
 from app.contract.times import SECOND_US
+from app.engine.identity import meet
 from app.engine.identity.known import MAX_DEVICES, MAX_SET_ASIDE
 from tests.engine.cluster import Group
 from tests.engine.people import People
@@ -254,6 +255,35 @@ def test_an_identify_keyed_by_the_user_asks_and_one_with_a_single_id_links_nothi
     assert [len(login["settled"]) for login in desk.logins("ada")] == [1]
     assert desk.do("identify", None, "bea", key="bea")["status"] == "no_match"
     assert desk.do("identify", "alone")["status"] == "no_match"
+
+
+PEOPLE = 150
+
+
+def crossovers(desk: Desk) -> int:
+    """Of people who log in with the next page view in one batch, where every page view is consumed first."""
+    arms = {}
+    for number in range(PEOPLE):
+        arms[number] = of(desk.do("page_view", f"p-{number}"), "p")["variant"]
+        for name in ("identify", "page_view"):
+            desk.send(name, f"p-{number}", f"user-{number}")
+    desk.consume("events.page_view")
+    desk.consume()
+    kept = sum(of(desk.do("page_view", None, f"user-{number}"), "p")["variant"] == arm for number, arm in arms.items())
+    lost = sum(
+        entry["verdict"] == "crossover" for n in arms for login in desk.logins(f"user-{n}") for entry in login["settled"]
+    )
+    assert kept == PEOPLE or lost
+    return lost
+
+
+def test_a_crowd_that_logs_in_with_its_next_page_view_has_no_crossover(desk: Desk) -> None:
+    assert crossovers(desk) == 0
+
+
+def test_without_the_wait_for_the_link_the_same_crowd_has_crossovers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meet, "is_pending", lambda rows, anonymous_id, at_us: False)
+    assert crossovers(desk) > PEOPLE // 10
 
 
 def test_a_users_row_remembers_a_bounded_number_of_devices_and_lost_arms(desk: Desk) -> None:

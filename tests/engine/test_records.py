@@ -23,6 +23,8 @@ FIELDS_OF_STATUS = {
     "rejected": ["rejection"],
     "exposed": ["exposures"],
     "fired": ["exposures", "timer_id", "due_ts", "set_by_decision_id"],
+    "linked": ["identity", "links", "partitions"],
+    "forwarded": ["links", "partitions"],
 }
 DECISION = [
     "decision_id", "decision_point", "policy", "kind", "mode", "rule_version", "phase", "active_rule_version",
@@ -58,6 +60,9 @@ def one_of_each() -> dict[str, Result]:
     found["no_match"] = world.send("error_or_latency")
     world.send("billing_intent")
     (found["fired"],) = world.wait(5).tick()
+    login = world.event("identify", anonymous_id="a-9")
+    found["linked"] = world.put_raw("events.identify", orjson.dumps(login), b"anon:a-9")
+    found["forwarded"] = world.send(user_id=None, anonymous_id="a-9")
     return found
 
 
@@ -119,8 +124,11 @@ def test_an_outcome_and_a_dead_letter_have_exactly_their_fields() -> None:
 def test_every_output_is_keyed_by_the_unit_and_the_journal_comes_first() -> None:
     for status, result in one_of_each().items():
         assert result.step.outputs[0].topic == "decisions"
-        assert {output.topic for output in result.step.outputs[1:]} <= {"exposures", "outcomes", "deadletter"}
-        assert {output.key for output in result.step.outputs} == {b"u-1"}, status
+        links = [output for output in result.step.outputs if output.topic == "identity_links"]
+        own = [output for output in result.step.outputs if output not in links]
+        assert {output.topic for output in own[1:]} <= {"exposures", "outcomes", "deadletter"}
+        assert {output.key for output in own} == {b"anon:a-9" if links else b"u-1"}, status
+        assert {output.key for output in links} <= {b"u-1"}, "a link is keyed by whom it is for"
 
 
 def test_every_id_is_the_uuid5_of_its_parts() -> None:
