@@ -6,8 +6,10 @@ from typing import Any
 from app.edge.collectors.dialect import Dialect
 from app.edge.decide import DEADLINE_MAX_MS
 from app.edge.decisions import USER_TOKEN_MAX_SECONDS
+from app.edge.ofrep.description import ofrep_paths
 from app.edge.pushed import STREAM_ANSWERS
 from app.edge.served import WHY
+from app.edge.static import FILES
 
 _OBJECT = {"type": "object"}
 _SECURITY: list[dict[str, list[str]]] = [{"writeKey": []}, {"bearer": []}, {}]
@@ -167,6 +169,9 @@ def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
     stream = _operation("One user's decisions, pushed as server-sent events", STREAM_ANSWERS, [{"bearer": []}, {}])
     token = {"name": "token", "in": "query", "schema": {"type": "string"}, "description": "of POST /v1/user_tokens"}
     paths["/v1/decisions/stream"] = {"get": {**stream, "parameters": [token]}}
+    paths |= ofrep_paths()
+    for name in FILES:
+        paths[f"/static/{name}"] = {"get": _operation(f"The browser SDK: {name}", {200: "the file", 304: "unchanged"}, [])}
     for dialect in dialects:
         for path in dialect.post_paths:
             body = {"required": True, "content": {"application/json": {"schema": _BODIES[dialect.name]}}}
@@ -184,6 +189,7 @@ def document(dialects: Iterable[Dialect]) -> dict[str, Any]:
             "securitySchemes": {
                 "writeKey": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },
     }
