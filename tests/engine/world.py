@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import orjson
-import yaml
 
 from app.contract.catalogue import DEFAULT_CATALOGUE, Catalogue
 from app.contract.policy import Policy
@@ -52,6 +51,8 @@ def body(key: str = "p", **changes: Any) -> Policy:
 
 
 def worked_example() -> Policy:
+    import yaml  # not at the top: on other Pythons this module has what the engine needs and nothing else
+
     return Policy.model_validate(yaml.safe_load((DATA / "onboarding_nudge_v1.yaml").read_text()))
 
 
