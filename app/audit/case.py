@@ -59,8 +59,9 @@ class Case:
         return found
 
     @cached_property
-    def by_decision_id(self) -> dict[str, Decided]:
-        return {decided.decision_id: decided for decided in self.facts.decisions}
+    def served(self) -> set[tuple[str, str, str | None]]:
+        """(decision id, unit, variant) of what was shown. Timers of several units that one tick fires share a decision id."""
+        return {(d.decision_id, d.unit, d.variant) for d in self.facts.decisions if d.is_served}
 
 
 def _in_order(decisions: list[Decided]) -> list[Decided]:

@@ -67,7 +67,7 @@ def rollback(case: Case) -> Said:
         return not_shown(f"{len(drills)} drills met no traffic: no decision was made while the policy was killed")
     slowest, last_at = max(one.after_ms for one in met), met[-1].halt
     flag = case.rules.newest.rollback_flag if case.rules.newest else ""
-    said = f"drilled {len(met)} times (last at {last_at.place}), the last treatment {slowest:,.0f} ms after a kill; flag {flag}"
+    said = f"drilled ({len(met)}, last at {last_at.place}), the last treatment {slowest:,.0f} ms after a kill; flag {flag}"
     return passed(said, [at(one.halt.place, f"killed, obeyed in {one.met.place}") for one in met if one.met is not None])
 
 

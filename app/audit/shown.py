@@ -30,8 +30,7 @@ def _unbacked(case: Case, exposed: Exposed, shown: dict[tuple[str | None, str | 
         return None if backed else f"no acknowledgement of {exposed.variant} of {exposed.assignment_id}"
     if declared != "on_decision":
         return f"exposed by {exposed.exposed_by!r}, and its policy declares {declared}"
-    decided = case.by_decision_id.get(exposed.decision_id or "")
-    served = decided is not None and decided.is_served and decided.variant == exposed.variant
+    served = (exposed.decision_id, exposed.unit, exposed.variant) in case.served
     return None if served else f"no decision {exposed.decision_id} that shows {exposed.variant}"
 
 

@@ -1,23 +1,28 @@
 """The audit on the real broker: a history that has everything passes; of ten planted faults each fails its point alone."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
 import orjson
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from app.audit.audit import AuditReport, audit
 from app.audit.findings import Evidence, Place
 from app.audit.page import page
 from app.audit.screen import show
+from app.cli import app
 from app.contract.topics import EXPERIMENT_EXPOSURE
 from app.errors import CallerError
+from app.governance import log
 from app.settings import Settings
-from tests.audit.faults import FAULTS
+from tests.audit.faults import FAULTS, irreproducible, reroll
 from tests.audit.world import AuditedWorld
-from tests.replay.world import NUDGE, PARTITIONS, World
+from tests.replay.world import DELAY, NUDGE, PARTITIONS, World, publish
 
 pytestmark = pytest.mark.kafka
 
@@ -47,6 +52,15 @@ async def test_a_planted_fault_fails_its_point_and_no_other(
     assert point.verdict == "FAIL"
     assert point.faults == len(point.evidence) == 1
     assert not report.passes
+
+
+@pytest.mark.slow
+async def test_a_record_that_nobody_names_is_not_hidden_behind_one_that_somebody_does(
+    published: Publish, world: AuditedWorld
+) -> None:
+    report = await audit(await published(reroll(irreproducible(world))), NUDGE)
+    assert list(verdicts(report)) == [2, 10]
+    assert report.points[9].faults == 1
 
 
 async def test_without_a_browser_only_the_rendering_is_not_shown(published: Publish, world: AuditedWorld) -> None:
@@ -101,3 +115,23 @@ async def test_the_screen_and_the_json_name_every_point_and_record(published: Pu
     for point in body["points"]:
         assert point["title"] in captured.get()
         assert all(evidence["place"] in captured.get() for evidence in point["evidence"])
+
+
+def test_the_command_writes_the_page_and_ends_with_1_unless_all_pass(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, world: AuditedWorld
+) -> None:
+    monkeypatch.setattr(log, "append_us_of", lambda message: message.timestamp * 1_000)
+    settings = make_settings(partitions=PARTITIONS, root_public_key=world.root)
+    asyncio.run(publish(world, settings))
+    for name in ("broker", "data_dir", "app_id", "topic_prefix", "root_public_key"):
+        monkeypatch.setenv(f"TRUELIFT_{name.upper()}", str(getattr(settings, name)))
+    file = tmp_path / "audit.html"
+    found = {
+        policy: CliRunner().invoke(app, ["audit", policy, "--jobs", "1", "--html", str(file), "--json"])
+        for policy in (NUDGE, DELAY)
+    }
+    assert {policy: result.exit_code for policy, result in found.items()} == {NUDGE: 0, DELAY: 1}
+    assert orjson.loads(found[NUDGE].stdout)["passes"] is True
+    failing = [point for point in orjson.loads(found[DELAY].stdout)["points"] if point["verdict"] == "FAIL"]
+    assert [(point["number"], point["why"]) for point in failing] == [(7, "the way back was never drilled (1)")]
+    assert "<h1>Audit of tip_delay</h1>" in file.read_text()
