@@ -1,7 +1,7 @@
 """What the checker counted and found: plain values, and the screen that shows them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
@@ -86,7 +86,6 @@ class CheckReport:
     acknowledgements: Mapping[str, int]
     outcomes: Mapping[str, int]
     deadletters: Mapping[str, int]
-    logins: Mapping[str, int]
     rows: Mapping[str, int]
     stores: Mapping[str, int]
     store_rows: int
@@ -97,6 +96,7 @@ class CheckReport:
     findings: Mapping[Kind, int]
     first: tuple[Finding, ...]
     moved_by_ticks: int = 0
+    logins: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
