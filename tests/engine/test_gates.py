@@ -37,6 +37,14 @@ def test_every_triggered_policy_decides_and_no_other() -> None:
     assert [decision["policy"] for decision in result.journal["decisions"]] == ["one", "two"]
 
 
+@pytest.mark.parametrize(("asked", "decided"), [({"flag": "one"}, ["one"]), ({}, ["one", "two"]), ({"flag": "ff_one"}, [])])
+def test_who_asks_for_one_flag_has_not_asked_for_the_others(asked: dict[str, str], decided: list[str]) -> None:
+    point = {"event": "flag_evaluation", "decision_point": "point"}
+    world = World(snapshot(body("one", trigger=point), body("two", trigger=point)))
+    result = world.send("flag_evaluation", properties=asked)
+    assert [decision["policy"] for decision in result.journal["decisions"]] == decided
+
+
 @pytest.mark.parametrize(
     ("policies", "reason"),
     [
