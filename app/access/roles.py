@@ -59,6 +59,7 @@ def _worker(of: Installation) -> Iterator[Need]:
     for topic in OUTPUTS:
         yield from of.on(topic, "writes it", "Write")
         yield from of.on(topic, LARGEST, "DescribeConfigs")
+    yield from of.on(REPLIES, "sends an edge that waits a copy of what was committed", "Write")
     yield from of.on(JOURNAL, "finds where the last owner of a partition stopped", "Read")
     for table in TABLES:
         changelog = changelog_of(app_id, table)

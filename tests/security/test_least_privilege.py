@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import sys
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed, UnknownTopicOrPartitionError
 from aiokafka.protocol.produce import ProduceRequest
@@ -19,6 +21,7 @@ from agents.application import inputs_of
 from app.access.roles import ROLES, needs_of
 from app.checker.check import check
 from app.cli import app as truelift
+from app.contract.replies import ReplyTo
 from app.contract.topics import (
     DEADLETTER,
     EVENT_PREFIX,
@@ -27,6 +30,7 @@ from app.contract.topics import (
     IDENTITY_LINKS,
     JOURNAL,
     OUTCOMES,
+    REPLIES,
     TICKS,
     topic_specs,
 )
@@ -122,6 +126,22 @@ async def one_bad_line() -> AsyncIterator[Candidate]:
     yield Candidate(1, b"no JSON", b"no JSON")
 
 
+async def ask_for_a_reply(cast: Cast) -> None:
+    """As an edge asks, and until it is there."""
+    settings, event = cast.settings("producer"), envelope("page_view", "u-1", str(uuid.uuid4()))
+    async with AIOKafkaProducer(**settings.kafka()) as producer:
+        await producer.send_and_wait(
+            settings.topic("events.page_view"), orjson.dumps(event), b"u-1", headers=[ReplyTo(0, bytes(16)).header()]
+        )
+    replies = TopicPartition(cast.admin.topic(REPLIES), 0)
+    async with (
+        AIOKafkaConsumer(**cast.admin.kafka(), auto_offset_reset="earliest") as consumer,
+        asyncio.timeout(WORKER_SECONDS),
+    ):
+        consumer.assign([replies])
+        assert orjson.loads((await consumer.getone(replies)).value)["input"]["event_id"] == event["event_id"]
+
+
 async def live(cast: Cast, folder: Path, authorizer_log: Path) -> Life:
     first, second = worker_of(cast, folder, "first"), worker_of(cast, folder, "second")
     with ended(first, second):
@@ -136,6 +156,7 @@ async def live(cast: Cast, folder: Path, authorizer_log: Path) -> Life:
             # It died with a transaction open. Its successor, on an empty disk, ends that and restores everything.
             second.start()
             await traffic.burst(100)
+            await ask_for_a_reply(cast)
             for topic in sorted(EVENTS & SERVED.keys()):
                 await traffic.send(topic.removeprefix(EVENT_PREFIX), b"no JSON", "u-1")
             await journal.until_has(traffic.sent, WORKER_SECONDS)
@@ -203,7 +224,7 @@ def test_no_password_is_on_a_page_or_in_a_log(life: Life, fortress: EmbeddedBrok
 # What each role may write, by hand: everything else is refused.
 SENT_BY_CLIENTS = EVENTS | {DEADLETTER}
 WRITES: dict[str, set[str]] = {
-    "worker": {TICKS, IDENTITY_LINKS, JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER},
+    "worker": {REPLIES, TICKS, IDENTITY_LINKS, JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER},
     "governance": {GOVERNANCE},
     "analyst": set(),
     "producer": SENT_BY_CLIENTS,
