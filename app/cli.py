@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "partitions": ("app.scaling.commands", "partitions"),
     "edge": ("app.edge.commands", "edge"),
     "writekeys": ("app.edge.commands", "writekeys_app"),
+    "tokens": ("app.edge.commands", "tokens_app"),
     "ingest": ("app.ingest.commands", "ingest"),
     "deadletter": ("app.deadletter.commands", "deadletter_app"),
     "replay": ("app.replay.commands", "replay_app"),

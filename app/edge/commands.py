@@ -1,4 +1,4 @@
-"""`truelift edge` and `truelift writekeys`."""
+"""`truelift edge`, `truelift writekeys` and `truelift tokens`."""
 
 import asyncio
 import gc
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from app.contract.catalogue import WriteKey
 from app.edge.rules import PUBLIC_PREFIX, SERVER_PREFIX, hash_of
+from app.edge.tokens import TokenKeys
 from app.errors import CallerError
 from app.governance import drafts
 from app.governance.console import As, Json, Reason, print_json, run, signing_key
@@ -32,6 +33,9 @@ PREFIXES: dict[Kind, str] = {"public": PUBLIC_PREFIX, "server": SERVER_PREFIX}
 writekeys_app = typer.Typer(help="Who may write events through the edge: governed, stored hashed.", no_args_is_help=True)
 
 
+tokens_app = typer.Typer(help="The keys of exposure and user tokens, shared by all edges.", no_args_is_help=True)
+
+
 def edge(log_level: str = typer.Option("warning", help="debug, info, warning or error")) -> None:
     """Take events over HTTP: Segment, RudderStack, Snowplow, Amplitude and our own. SIGTERM ends it, answers first."""
     # Not at the top of the module: `truelift --help` does not wait for them.
@@ -48,6 +52,23 @@ def edge(log_level: str = typer.Option("warning", help="debug, info, warning or 
     gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, lambda address: typer.echo(f"edge takes events at {address}")))
+
+
+@tokens_app.command("rotate")
+def rotate_tokens() -> None:
+    """Make a new key that signs from now on. Tokens of the one before stay valid until the next rotation, older ones end."""
+    keys = TokenKeys(Settings().tokens())
+    keys.open()
+    made, gone = keys.rotate()
+    typer.echo(f"key {made} signs; valid: {', '.join(keys.ids())}" + (f"; ended: {', '.join(gone)}" if gone else ""))
+
+
+@tokens_app.command("list")
+def list_tokens() -> None:
+    """The ids of the valid keys, the one that signs first; never the keys."""
+    keys = TokenKeys(Settings().tokens())
+    keys.open()
+    typer.echo("\n".join(keys.ids()))
 
 
 @writekeys_app.command("new")

@@ -173,3 +173,19 @@ async def test_what_is_no_signal_is_refused_with_its_reason(client: httpx.AsyncC
         answer = await client.post("/v1/decide", json=body)
         assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert (await client.post("/v1/decide", json=question(), auth=("tlp_other", ""))).status_code == 401
+
+
+async def test_a_reply_that_is_lost_is_a_fallback_of_what_was_committed(site: Site, client: httpx.AsyncClient) -> None:
+    """The worker dies between its commit and the copy; nothing is decided twice when it comes back."""
+    asked = question(deadline_ms=3_000, user_id="lost-reply")
+    site.worker.plan(crash_at="after_commit", nth=1)
+    answer = (await client.post("/v1/decide", json=asked)).json()
+    assert (answer["source"], answer["why"]) == ("fallback", "deadline")
+    await site.worker.ended(30)
+    event_id = asked["event"]["event_id"]
+    assert (await site.journal(event_id))["status"] == "decided", "it was committed before the worker died"
+    site.worker.start()
+    await asyncio.to_thread(site.wait_until_serving)
+    await site.journal(event_id)  # still the one record
+    served = {body["properties"]["policy"]: body["properties"]["served"] for body in await site.deliveries(event_id)}
+    assert served == {NUDGE: "fallback", HERO: "none"}
