@@ -43,9 +43,8 @@ class Up(Child):
 
     def pid_of(self, name: str) -> int:
         """Of the one process under it whose command line has that word."""
-        children = [
-            int(pid) for pid in Path(f"/proc/{self.process.pid}/task").glob("*/children") for pid in pid.read_text().split()
-        ]
+        files = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [int(pid) for file in files for pid in file.read_text().split()]
         (found,) = [pid for pid in children if name in Path(f"/proc/{pid}/cmdline").read_text()]
         return found
 
