@@ -40,12 +40,13 @@ DOORS = {
     "audit": "evidence by place in the log, no outcome by arm",
     "readiness": "shadow and A/A: there is no effect to see",
     "simulate": "experiments of its own making",
+    "ope": "refuses an experiment whose arms are blinded",
     "stats": "calculators: they read nothing",
     "replay": "what-if counts assignments; explain tells one record: neither joins outcomes with arms",
     "check": "places and differences, no arms", "latency": "durations over all arms", "demo": "data of its own making",
     "broker": NO_OUTCOMES, "topics": NO_OUTCOMES, "acl": NO_OUTCOMES, "keys": NO_OUTCOMES, "catalogue": NO_OUTCOMES,
     "policy": NO_OUTCOMES, "partitions": NO_OUTCOMES, "writekeys": NO_OUTCOMES, "conformance": NO_OUTCOMES,
-    "model": NO_OUTCOMES, "models": NO_OUTCOMES,
+    "tokens": NO_OUTCOMES, "model": NO_OUTCOMES, "models": NO_OUTCOMES,
     "worker": WRITES, "scale": WRITES, "edge": WRITES, "ingest": WRITES, "deadletter": WRITES, "drill": WRITES, "chaos": WRITES,
 }  # fmt: skip
 RULES = {"min_days": 7, "horizon_days": 28, "min_exposed_per_arm": 100, "looks_utc": "daily 06:00",
@@ -108,6 +109,10 @@ def test_sql_is_blinded_and_unblinding_without_a_key_shows_nothing(running: Worl
     assert shown["rows"] == [[None, 105]]
     assert KEY in shown["blinded"]
     assert "no key is chosen" in refused("sql", query, "--unblind", KEY, "--reason", "curious")
+
+
+def test_off_policy_evaluation_waits_for_the_last_look(running: World) -> None:
+    assert "are blinded" in refused("ope", KEY)
 
 
 def test_a_look_by_hand_leaves_the_planned_ones_less_to_spend(world: World) -> None:
