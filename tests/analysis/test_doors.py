@@ -46,7 +46,7 @@ DOORS = {
     "check": "places and differences, no arms", "latency": "durations over all arms", "demo": "data of its own making",
     "broker": NO_OUTCOMES, "topics": NO_OUTCOMES, "acl": NO_OUTCOMES, "keys": NO_OUTCOMES, "catalogue": NO_OUTCOMES,
     "policy": NO_OUTCOMES, "partitions": NO_OUTCOMES, "writekeys": NO_OUTCOMES, "conformance": NO_OUTCOMES,
-    "tokens": NO_OUTCOMES, "model": NO_OUTCOMES, "models": NO_OUTCOMES,
+    "tokens": NO_OUTCOMES, "up": NO_OUTCOMES, "model": NO_OUTCOMES, "models": NO_OUTCOMES,
     "worker": WRITES, "scale": WRITES, "edge": WRITES, "ingest": WRITES, "deadletter": WRITES, "drill": WRITES, "chaos": WRITES,
 }  # fmt: skip
 RULES = {"min_days": 7, "horizon_days": 28, "min_exposed_per_arm": 100, "looks_utc": "daily 06:00",
