@@ -3,13 +3,16 @@
 Whatever is rejected here gets a journal record and a dead letter; nothing is dropped.
 """
 
-from app.contract.envelope import ANONYMOUS_PREFIX, Rejection, Signal, parse_signal, shown
+from app.contract.envelope import ANONYMOUS_PREFIX, Rejection, Signal, is_time, parse_signal, shown
 from app.contract.ids import is_uuid
 from app.contract.times import format_us
 from app.contract.topics import EVENT_PREFIX, SERVICE_TYPES, event_topic
 from app.engine.policies import Policies
 from app.engine.rows import MAX_MILESTONE_CHARS
 from app.engine.values import InputRecord
+
+# What an edge can say that it gave to whoever asked.
+SERVED = ("variant", "fallback", "none")
 
 
 def admit(record: InputRecord, policies: Policies) -> Signal | Rejection:
@@ -116,6 +119,18 @@ def _acknowledges(record: InputRecord, signal: Signal, policies: Policies) -> st
     return None
 
 
+def _delivers(record: InputRecord, signal: Signal, policies: Policies) -> str | None:
+    if signal.event_name != "decision_delivery":
+        return None
+    said = signal.properties
+    if said.get("served") not in SERVED:
+        return f"properties.served is {shown(said.get('served'))}; say what was served: {', '.join(SERVED)}"
+    for name in ("visible_ts", "delivered_ts"):
+        if said.get(name) is not None and not is_time(said[name]):
+            return f"properties.{name} is {shown(said[name])}, no moment; send it as 2026-11-22T10:15:30.123456Z, or null"
+    return None
+
+
 # Types that have a rule of their own.
 _SPECIAL = SERVICE_TYPES | {"activation_milestone"}
 
@@ -127,4 +142,5 @@ _RULES = (
     ("ancient_ts", _not_ancient),
     ("invalid_field", _milestone_name),
     ("invalid_field", _acknowledges),
+    ("invalid_field", _delivers),
 )

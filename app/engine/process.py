@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 from app.contract.envelope import Rejection, Signal
 from app.contract.links import Adopt, Ask, Ended, Forward, Link, Move, Open, read_link
-from app.contract.topics import EXPERIMENT_EXPOSURE, IDENTIFY, IDENTITY_LINKS, TICKS
+from app.contract.topics import DECISION_DELIVERY, EXPERIMENT_EXPOSURE, IDENTIFY, IDENTITY_LINKS, TICKS
 from app.engine.acknowledge import acknowledge
 from app.engine.admission import admit
 from app.engine.decide import decide
+from app.engine.deliver import deliver
 from app.engine.identity.adopt import adopt
 from app.engine.identity.give import asked, identify
 from app.engine.moves.arrivals import one_back
@@ -22,7 +23,7 @@ from app.engine.values import NOBODY, InputRecord, Moment, State, Step, Via
 Handler = Callable[[Signal, InputRecord, State, Policies, Moment], Step]
 
 # Topics with a meaning of their own; what comes on any other input topic is a signal to decide on.
-HANDLERS: dict[str, Handler] = {EXPERIMENT_EXPOSURE: acknowledge, IDENTIFY: identify}
+HANDLERS: dict[str, Handler] = {EXPERIMENT_EXPOSURE: acknowledge, DECISION_DELIVERY: deliver, IDENTIFY: identify}
 
 
 def process(record: InputRecord, state: State, policies: Policies, moment: Moment) -> Iterator[Step]:

@@ -106,11 +106,14 @@ def deadletter_output(record: InputRecord, rejection: Rejection) -> Output:
 def exposure_output(
     envelope: Json, unit: str, assignment: Row, served: Row, *, exposed_by: str, surface: str | None, rendered: Json
 ) -> Output:
-    """The exposure of `assignment`, against the decision that served it. rendered: rendered_ts, decision_to_render_ms."""
+    """The exposure of `assignment`, against the decision that served it, with the edge's times where it has told them already.
+
+    rendered: rendered_ts, decision_to_render_ms.
+    """
     to_decision_ms = milliseconds(served["decided_us"] - served["base_us"])
     to_render_ms = rendered["decision_to_render_ms"]
     signal_to_render_ms = None if to_render_ms is None else to_decision_ms + to_render_ms
-    budget_ms = served["budget_ms"]
+    budget_ms, delivered_us = served["budget_ms"], served.get("delivered_us")
     body = {
         **envelope,
         "schema": EXPOSURE_SCHEMA,
@@ -120,13 +123,13 @@ def exposure_output(
         "phase": assignment["phase"],
         "exposed_by": exposed_by,
         "latency": {
-            "signal_ts": None if served["signal_us"] is None else format_us(served["signal_us"]),
+            "signal_ts": _moment(served["signal_us"]),
             "decided_ts": format_us(served["decided_us"]),
-            "visible_ts": None,
-            "delivered_ts": None,
+            "visible_ts": _moment(served.get("visible_us")),
+            "delivered_ts": _moment(delivered_us),
             "rendered_ts": rendered["rendered_ts"],
             "signal_to_decision_ms": to_decision_ms,
-            "signal_to_delivered_ms": None,
+            "signal_to_delivered_ms": None if delivered_us is None else milliseconds(delivered_us - served["base_us"]),
             "decision_to_render_ms": to_render_ms,
             "signal_to_render_ms": signal_to_render_ms,
             "budget_ms": budget_ms,
@@ -134,3 +137,7 @@ def exposure_output(
         },
     }
     return Output(EXPOSURES, unit.encode(), orjson.dumps(body))
+
+
+def _moment(us: int | None) -> str | None:
+    return None if us is None else format_us(us)

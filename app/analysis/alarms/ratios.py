@@ -21,7 +21,8 @@ def never_acknowledged(facts: Facts) -> Iterator[Reading]:
         acknowledged = sum(exposed[name] for name in others)
         if not (assigned[arm] and acknowledged):
             continue
-        rate = (acknowledged + 1) / (base + 2)  # Laplace's: all of three people are no certainty
+        # Laplace's: all of three people are no certainty. Exposures of other days may be more than the people of these.
+        rate = (min(acknowledged, base) + 1) / (base + 2)
         # The chance of none among so many, were this arm acknowledged as the others are.
         p = math.exp(assigned[arm] * math.log1p(-rate))
         none = exposed[arm] == 0

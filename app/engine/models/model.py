@@ -83,7 +83,6 @@ class CompiledModel:
         chances = [by_weight + left * share for by_weight, share in zip(self._by_weights, shares, strict=True)]
         return Judgement(self.names, scores, shares, chances, vector.digest, vector.defaulted, None)
 
-
     def is_compared(self, seed: str, unit: str) -> bool:
         """Whether the unit is one of those that the model is compared with. Another hash than that of the draw."""
         return position(f"{seed}{SEPARATOR}against", unit) < self._against
