@@ -46,7 +46,7 @@ class Version:
     @property
     def compares(self) -> bool:
         """Whether it has arms to hold against each other."""
-        return len([variant for variant in self.policy.variants if variant.weight > 0]) > 1
+        return len(self.policy.arms()) > 1
 
     @property
     def is_lifted(self) -> bool:
@@ -100,9 +100,14 @@ class Experiment(NamedTuple):
     by_hand_us: tuple[int, ...] = ()
 
     @property
+    def is_of_a_model(self) -> bool:
+        """Its arms are who chose, not what was chosen."""
+        return self.policy.model is not None and self.policy.model.choose is not None
+
+    @property
     def arms(self) -> list[str]:
         """In the policy's order: the first is the control."""
-        return [variant.key for variant in self.policy.variants if variant.weight > 0]
+        return self.policy.arms()
 
     @property
     def is_about_timing(self) -> bool:
@@ -142,7 +147,7 @@ def experiment(found: Mapping[str, Story], key: str) -> Experiment:
         newest.policy,
         first.number,
         newest.number,
-        {v.number: {variant.key: variant.weight for variant in v.policy.variants} for v in alike},
+        {v.number: v.policy.arm_weights() for v in alike},
         min(v.activated_us for v in alike if v.is_lifted and v.activated_us is not None),
         None if newest.state in RUNNING else newest.ended_us,
         story.guardian_said,
@@ -165,7 +170,7 @@ def _alike(story: Story, newest: Version) -> Iterator[Version]:
 
 def _treatment(policy: Policy) -> tuple[Any, ...]:
     arms = {variant.key: (variant.action.wire(), policy.timing_of(variant.key)) for variant in policy.variants}
-    return policy.kind, arms, policy.outcomes, policy.guardrails
+    return policy.kind, arms, policy.outcomes, policy.guardrails, policy.model
 
 
 def _records(lake: Lake) -> Iterator[Governed]:

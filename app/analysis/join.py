@@ -21,6 +21,13 @@ Population = Literal["assigned", "exposed"]
 DAY_US = 24 * HOUR_US
 # The steps, in order: each makes the table that it is named after.
 STEPS = ("drills", "people", "asked", "triggers", "bound", "shown", "population")
+# Before them, where a model chooses: the variant of its rows is from here on their arm, which is who chose when it was drawn.
+_CHOOSERS = "SELECT assignment_id, any_value(chosen_by) AS chosen_by FROM raw.decisions WHERE chosen_by IS NOT NULL GROUP BY 1"
+ARMS_BY_CHOOSER = {
+    name: f"SELECT r.* REPLACE (coalesce(c.chosen_by, r.variant) AS variant) FROM raw.{name} AS r "
+    f"LEFT JOIN ({_CHOOSERS}) AS c ON c.assignment_id = r.assignment_id"
+    for name in ("decisions", "exposures")
+}
 
 
 class Window(NamedTuple):
@@ -99,6 +106,9 @@ class Join:
         self._before_us = cuped_days * DAY_US
         self._covariate: str | None = None
         self._loaded: str | None = None
+        if found.is_of_a_model:
+            for name, view in ARMS_BY_CHOOSER.items():
+                lake.rows(f"CREATE OR REPLACE VIEW main.{name} AS {view}")
         for step in STEPS:
             lake.run(step, self.parameters)
 

@@ -19,6 +19,9 @@ MAX_NODES = 20_000
 MAX_TREE_DEPTH = 48
 # The one score of a model that chooses nothing: eligibility may ask for it.
 SCORE = "score"
+# Who chose a variant, and the arms of an experiment whose model chooses: what the weights drew is the control.
+BY_WEIGHTS, BY_MODEL = "weights", "model"
+PERMILLE = 1000
 LEAF = -1
 
 FeatureType = Literal["number", "boolean", "category", "count"]
@@ -84,6 +87,11 @@ class Choose(Strict):
     temperature: Annotated[float, Field(gt=0)] | None = None
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     against_permille: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    @property
+    def against(self) -> float:
+        """The share of units whose variant the weights choose."""
+        return self.against_permille / PERMILLE
 
 
 class _Model(Strict):

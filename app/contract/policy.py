@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from app.contract.model import Model
+from app.contract.model import BY_MODEL, BY_WEIGHTS, Model
 from app.contract.shapes import DottedName, EventName, Key, Path, Permille, Strict, Text, VariantKey
 
 RiskClass = Literal["low", "workflow", "sensitive"]
@@ -154,3 +154,17 @@ class Policy(Strict):
         """The variant's own timing, else the policy's."""
         own = next((v.timing for v in self.variants if v.key == variant_key), None)
         return own or self.timing
+
+    def arm_weights(self) -> dict[str, float]:
+        """What an experiment compares, with each arm's share, the control first.
+
+        The variants by their weights; where a model chooses them, who chose, since what it drew follows no weights.
+        """
+        if self.model is None or self.model.choose is None:
+            return {variant.key: variant.weight for variant in self.variants}
+        against = self.model.choose.against
+        return {BY_WEIGHTS: against, BY_MODEL: 1 - against}
+
+    def arms(self) -> list[str]:
+        """Those that anybody can be in."""
+        return [arm for arm, share in self.arm_weights().items() if share > 0]

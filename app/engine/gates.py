@@ -6,7 +6,7 @@ A gate reads the draft (one policy, one unit, one record) and notes on it what i
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from app.contract.model import SCORE
+from app.contract.model import BY_MODEL, BY_WEIGHTS, SCORE
 from app.engine.bucketing import choose_variation, hash_unit, in_namespace
 from app.engine.models.model import CompiledModel, Judgement
 from app.engine.policies import CompiledPolicy
@@ -171,8 +171,8 @@ def _chosen(draft: Draft, model: CompiledModel) -> str | Stop:
         return Stop("model_unavailable", judgement.unavailable)
     draft.assigned = True
     unit = draft.occasion.unit
-    draft.chosen_by = "weights" if model.is_compared(draft.policy.seed, unit) else "model"
-    if draft.chosen_by == "model":
+    draft.chosen_by = BY_WEIGHTS if model.is_compared(draft.policy.seed, unit) else BY_MODEL
+    if draft.chosen_by == BY_MODEL:
         draft.variant = model.drawn(judgement, draft.policy.seed, unit)
     return f"{draft.variant} by {draft.chosen_by}"
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.analysis.harm import Periods, log_evidence
 from app.contract.policy import Policy
-from app.guardian.guardrails import Watched, arms, watched
+from app.guardian.guardrails import Watched, watched
 from app.guardian.ledger import Hours, Span, is_once
 
 # The chance that a policy without any harm is ever paused, over all of its guardrails, arms and hours.
@@ -60,7 +60,7 @@ class Judgement(NamedTuple):
 
 def judge(ledger: Counts, policy: Policy, version: int, span: Span) -> Iterator[Judgement]:
     """Of people assigned within the span, and what they met until its end."""
-    control, *treatments = arms(policy)
+    control, *treatments = policy.arms()
     rails = list(watched(policy))
     if not (rails and treatments):
         return

@@ -37,8 +37,3 @@ def watched(policy: Policy) -> Iterator[Watched]:
 def unwatched(policy: Policy) -> list[str]:
     """Metrics that have neither an event nor a meaning here."""
     return [one.metric for one in policy.guardrails if one.event is None and one.metric not in BUILT_IN]
-
-
-def arms(policy: Policy) -> list[str]:
-    """In the policy's order: the first is the control."""
-    return [variant.key for variant in policy.variants if variant.weight > 0]

@@ -43,7 +43,8 @@ def _journal(body: Mapping[str, Any], _: str) -> Iterator[Fact]:
         if decision["holdout"]:
             yield Fact("held_out", *place, "")
         elif decision["variant"] is not None:
-            yield Fact("assigned", *place, decision["variant"])
+            # Where a model chooses, the arm is who chose. Only the first decision says so, and the ledger keeps the first.
+            yield Fact("assigned", *place, (decision.get("model") or {}).get("chosen_by") or decision["variant"])
             if decision["late"] and not decision["sticky"]:
                 yield Fact("late", *place, "")
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from app.contract.model import BY_MODEL, BY_WEIGHTS, PERMILLE
 from app.contract.policy import Policy
 from app.contract.topics import JOURNAL
 from app.engine.policies import Policies
@@ -30,7 +31,6 @@ from app.replay.stepper import Stepper
 from app.replay.verify import choose
 from app.settings import Settings
 
-PERMILLE = 1000
 Json = dict[str, Any]
 Chances = Mapping[str, float]
 
@@ -156,12 +156,12 @@ def _two_ways(policy: Policy, decision: Json) -> Mapping[str, Chances]:
     """The model's own draw and the weights, taken apart again: logged = against * weights + (1 - against) * model."""
     assert policy.model is not None
     assert policy.model.choose is not None
-    against = policy.model.choose.against_permille / PERMILLE
+    against = policy.model.choose.against
     weights = {variant.key: variant.weight for variant in policy.variants}
     mixed = decision["model"]["propensities"]
     own = {key: max(0.0, (mixed[key] - against * weights[key]) / (1 - against)) for key in mixed}
     total = sum(own.values())
-    return {"model": {key: share / total for key, share in own.items()}, "weights": weights}
+    return {BY_MODEL: {key: share / total for key, share in own.items()}, BY_WEIGHTS: weights}
 
 
 async def _policies(steps: GovernanceSteps, journalled: Journalled) -> Policies:

@@ -135,6 +135,8 @@ DECISIONS_TABLE = Table(
         Column("timers_set", "json", ""),
         Column("timers_cancelled", "json", ""),
         *_TIMES,
+        Column("model", "json", "scores, features' digest and propensities; null where no model was asked", since=2),
+        Column("chosen_by", "text", "model or weights, where a model's policy drew the variant", since=2),
     ),
 )
 EXPOSURES_TABLE = Table(

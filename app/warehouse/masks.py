@@ -25,7 +25,8 @@ _TRACES: dict[str, Mask] = {
 MASKS: Mapping[str, Mapping[str, Mask]] = {
     "decisions": _ARM | _TRACES | {
         "input_partition": "hide", "input_offset": "hide", "bucket": "hide", "action": "hide", "why": "hide",
-        "timers_set": "hide", "timers_cancelled": "hide", "received_ts": "hour", "appended_ts": "hour",
+        "timers_set": "hide", "timers_cancelled": "hide", "received_ts": "hour", "appended_ts": "hour", "model": "hide",
+        "chosen_by": "label",
     },
     "exposures": _ARM | _TRACES | {
         "exposure_id": "name", "user_id": "hide", "anonymous_id": "hide", "properties": "hide", "context": "hide",

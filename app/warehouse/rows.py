@@ -143,6 +143,9 @@ def _decision(decision: Body) -> Values:
     values["active_rule_version"] = decision.get("active_rule_version")
     values["stopped_at"] = None if last["passed"] else last["gate"]
     values["why"] = last["why"]
+    model = decision.get("model")
+    values["model"] = None if model is None else _json(model)
+    values["chosen_by"] = None if model is None else model.get("chosen_by")
     for name in ("action", "timers_set", "timers_cancelled"):
         values[name] = _json(decision[name]) if decision[name] else None
     return values

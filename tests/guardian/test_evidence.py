@@ -153,6 +153,8 @@ def test_records_of_the_four_topics_say_what_guardrails_need() -> None:
         Fact("assigned", KEY, 1, "u1", "B"), Fact("late", KEY, 1, "u1", "")]  # fmt: skip
     for silent in ({"mode": "shadow"}, {"kind": "personalization"}, {"assignment_id": None}):
         assert _read(JOURNAL, {"unit": "u1", "decisions": [decision | silent]}) == []
+    by_model = decision | {"late": False, "model": {"chosen_by": "model"}}  # the arm is who chose
+    assert _read(JOURNAL, {"unit": "u1", "decisions": [by_model]}) == [Fact("assigned", KEY, 1, "u1", "model")]
     held = decision | {"holdout": True, "variant": None}
     assert _read(JOURNAL, {"unit": "u1", "decisions": [held]}) == [Fact("held_out", KEY, 1, "u1", "")]
     shown = {"experiment": {"key": KEY, "rule_version": 1}}

@@ -12,8 +12,6 @@ from app.engine.models import scorers
 from app.engine.models.choice import Rule, drawn, position, propensities
 from app.engine.models.features import Features
 
-PERMILLE = 1000
-
 Deviations = Callable[[Sequence[float]], list[float]]
 
 
@@ -63,7 +61,7 @@ class CompiledModel:
         self._scores = [_score(artefact, model.kind, len(model.features)) for artefact in artefacts]
         self._deviations = _deviations(artefacts)
         self._rule: Rule | None = None if model.choose is None else propensities(model.choose)
-        self._against = 0.0 if model.choose is None else model.choose.against_permille / PERMILLE
+        self._against = 0.0 if model.choose is None else model.choose.against
         self._by_weights = [self._against * weight for weight in weights]
 
     def judge(self, attributes: Mapping[str, Any]) -> Judgement:
