@@ -51,6 +51,10 @@ def event_name_of(topic: str) -> str:
     return topic.removeprefix(EVENT_PREFIX)
 
 
+# An evaluation of one flag, named by `properties.flag`, concerns the policy of that key alone.
+FLAG_EVENT = event_name_of(FLAG_EVALUATION)
+
+
 def topic_specs(event_types: Iterable[str], max_record_bytes: int) -> list[TopicSpec]:
     """Every topic of an installation whose catalogue has `event_types` and takes inputs up to `max_record_bytes`."""
     signals = sorted({event_topic(name) for name in event_types} | {FLAG_EVALUATION})

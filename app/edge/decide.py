@@ -18,12 +18,12 @@ to the client; or what the caller asks for. Refuses to decide anything itself: a
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from app.contract.envelope import Rejection
 from app.contract.times import format_us
-from app.contract.topics import SERVICE_TYPES
+from app.contract.topics import FLAG_EVENT, SERVICE_TYPES
 from app.edge.collectors.native import EVENT_BYTES
 from app.edge.deliveries import Deliveries, now_us
 from app.edge.intake import NATIVE, Arrival, take_native
@@ -92,7 +92,8 @@ class Decider:
             await self._keeper.keep(taken.records)
             return taken.rejected[0]
         assert record.key is not None
-        signal = _Signal(str(name), record.event_id, record.key.decode(), self._deadline_ms(str(name), asked, rules))
+        deadline_ms = self._deadline_ms(str(name), asked, rules)
+        signal = _Signal(str(name), record.event_id, record.key.decode(), deadline_ms, _flag_of(envelope))
         with self._replies.expected(signal.unit, signal.event_id) as expected:
             served = await self._in_time(signal, record, expected, asked, rules)
             if await asked.gone():
@@ -141,14 +142,26 @@ class Decider:
         )
 
 
+def _flag_of(envelope: Mapping[str, Any]) -> str | None:
+    """The one flag that an evaluation asks for, as the engine reads it."""
+    properties = envelope.get("properties")
+    if envelope.get("event_name") != FLAG_EVENT or not isinstance(properties, Mapping):
+        return None
+    return properties.get("flag")
+
+
 class _Signal(NamedTuple):
+    """flag: of all policies that the event triggers, the one that is asked for; None: all."""
+
     name: str
     event_id: str
     unit: str
     deadline_ms: int
+    flag: str | None
 
     def fallback(self, why: str, rules: Rules) -> Served:
-        decisions = from_policies(rules.policies.get(self.name, ()))
+        triggered = rules.policies.get(self.name, ())
+        decisions = from_policies(policy for policy in triggered if self.flag in (None, policy.key))
         return Served(self.event_id, self.unit, "fallback", why, self.deadline_ms, decisions)
 
 

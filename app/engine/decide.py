@@ -7,7 +7,7 @@ is -> facts -> one Step: the journal record, what follows from it, and the rows 
 from collections.abc import Iterator
 
 from app.contract.envelope import Rejection, Signal
-from app.contract.topics import FLAG_EVALUATION, event_name_of
+from app.contract.topics import FLAG_EVENT
 from app.engine.decision import decide_policy
 from app.engine.gates import INTENT, TRIGGERED, Occasion
 from app.engine.identity.known import user_of
@@ -21,8 +21,6 @@ from app.engine.rows import MAX_MILESTONES, Row, add_signal, session_of
 from app.engine.steps import lateness_base_us, rejected, repeated_step
 from app.engine.unit import UnitRows
 from app.engine.values import InputRecord, Moment, State, Step
-
-FLAG_EVENT = event_name_of(FLAG_EVALUATION)
 
 
 def decide(signal: Signal, record: InputRecord, state: State, policies: Policies, moment: Moment) -> Step:

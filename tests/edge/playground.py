@@ -33,8 +33,8 @@ def flag(key: str, values: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def shown_nudge() -> dict[str, Any]:
-    """For every visitor: A leaves the slot empty, B shows a text in it."""
-    body = nudge(holdout=None)
+    """For every visitor who is not held out: A leaves the slot empty, B shows a text in it."""
+    body = nudge()
     body["variants"][1]["action"] |= {"component": "nudge", "payload": {"copy": COPY}}
     return body
 

@@ -8,11 +8,11 @@ Refuses to make up a value: where a decision carries none, the answer has none, 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from app.contract.topics import FLAG_EVALUATION, event_name_of
+from app.contract.topics import FLAG_EVENT
 from app.edge.rules import KnownPolicy, Rules
 from app.edge.served import Served, ServedDecision
 
-EVENT: Final = event_name_of(FLAG_EVALUATION)
+EVENT: Final = FLAG_EVENT
 
 Reason = Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN"]
 # The journal's reason -> OpenFeature's. What is missing here is UNKNOWN: late, stale, waiting.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from app.contract.catalogue import DEFAULT_CATALOGUE
 from app.contract.topics import EXPERIMENT_EXPOSURE, EXPOSURES, JOURNAL, event_topic
 from app.engine.bucketing import bucket_ranges, choose_variation, hash_unit
 from tests.edge.browser.driver import Browser
@@ -30,9 +31,21 @@ def arm_of(anonymous_id: str) -> str:
     return ARMS[choose_variation(bucket, bucket_ranges(len(ARMS), 1.0, [0.5, 0.5]))]
 
 
-def someone(arm: str) -> str:
-    """A new visitor of that arm."""
-    return next(found for found in (uuid.uuid4().hex for _ in range(1_000)) if arm_of(found) == arm)
+def is_held_out(anonymous_id: str) -> bool:
+    """As the hash of the policy's holdout has it."""
+    holdout = DEFAULT_CATALOGUE.holdouts[shown_nudge()["holdout"]]
+    bucket = hash_unit(holdout.seed, f"anon:{anonymous_id}", holdout.hash_version)
+    assert bucket is not None
+    return bucket < holdout.permille / 1000
+
+
+def someone(arm: str | None) -> str:
+    """A new visitor of that arm; None: who is held out."""
+    for _ in range(1_000):
+        anonymous_id = uuid.uuid4().hex
+        if (arm is None) == is_held_out(anonymous_id) and arm in (None, arm_of(anonymous_id)):
+            return anonymous_id
+    raise AssertionError(f"nobody of a thousand is in {arm}")
 
 
 class Visits:
