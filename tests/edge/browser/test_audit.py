@@ -3,6 +3,7 @@
 import pytest
 
 from app.audit.audit import audit
+from app.checker.check import check
 from app.contract.topics import JOURNAL
 from app.governance import drafts
 from app.governance.keys import load_key
@@ -37,6 +38,7 @@ async def test_with_a_browser_all_ten_points_pass(visits: Visits, playground: Pl
     report = await audit(playground.settings, KEY)
     said = {point.number: (point.verdict, point.why, point.evidence) for point in report.points}
     assert {number for number, (verdict, *_) in said.items() if verdict != "PASS"} == set(), said
+    assert (await check(playground.settings, live=True)).clean
     looks = {(exposed.variant, exposed.rendered_digest) for exposed in report.case.facts.exposures}
     assert len(looks) == len({variant for variant, _ in looks}) == len({digest for _, digest in looks}) == len(ARMS)
 
