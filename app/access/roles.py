@@ -91,6 +91,15 @@ def _producer(of: Installation) -> Iterator[Need]:
     yield from of.on(DEADLETTER, "appends what it cannot accept, with the reason", "Write")
 
 
+def _edge(of: Installation) -> Iterator[Need]:
+    yield from _producer(of)
+    for topic in of.events():
+        yield from of.on(topic, "looks whether it holds already what was spooled long ago", "Read")
+    yield from of.on(GOVERNANCE, "knows write keys, mappings and fallbacks by it", "Read")
+    yield from of.on(REPLIES, "waits there for its own decisions", "Read")
+    yield from of.on(JOURNAL, "pushes a user's decisions", "Read")
+
+
 def _retry(of: Installation) -> Iterator[Need]:
     yield from of.on(DEADLETTER, "reads the letters", "Read")
     for topic in sorted(inputs_of(of.event_types)):
@@ -114,6 +123,7 @@ ROLES: dict[str, Role] = {
     "governance": Role("whoever signs: truelift keys, policy, catalogue; drill, checkpoints", _governance),
     "analyst": Role("truelift replay, check, latency, deadletter list, policy list and log", _analyst),
     "producer": Role("truelift ingest, and every service that appends events", _producer),
+    "edge": Role("truelift edge", _edge),
     "retry": Role("truelift deadletter retry", _retry),
     "installer": Role("truelift topics init and check", _installer),
 }

@@ -14,8 +14,8 @@ from app.checker import ids
 from app.checker.arrivals import Rows
 from app.checker.times import DAY_US, microseconds
 
-# Statuses of an identify that was neither refused nor a repetition.
-OF_LOGINS = frozenset({"linked", "no_match"})
+# Of records that expose nothing: those statuses that are neither a refusal nor a repetition.
+SILENT = frozenset({"linked", "no_match", "delivered"})
 # Ids stay a day past their window; what is older may be gone.
 KEPT_US = 2 * DAY_US
 
@@ -97,7 +97,7 @@ class Followed:
             if ids.exposure_id(given.assignment_id) in exposures:
                 unit.given[policy] = given._replace(exposed=True)
         # A record that was neither refused nor a repetition says what it exposed, and its id is filed.
-        if body["input"]["event_id"] is not None and ("exposures" in body or body["status"] in OF_LOGINS):
+        if body["input"]["event_id"] is not None and ("exposures" in body or body["status"] in SILENT):
             self._note_seen(body)
 
     def give(self, name: str, identity: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -24,6 +25,7 @@ from app.cli import app as truelift
 from app.contract.replies import ReplyTo
 from app.contract.topics import (
     DEADLETTER,
+    DECISION_DELIVERY,
     EVENT_PREFIX,
     EXPOSURES,
     GOVERNANCE,
@@ -49,6 +51,8 @@ from app.stream.broker_security import ADMIN, BrokerSecurity
 from app.stream.ports import kept_ports
 from app.stream.producer import TransactionalProducer
 from app.stream.scram import set_password
+from tests.edge.process import SERVER_KEY, EdgeProcess, write_key
+from tests.edge.process import envelope as edge_envelope
 from tests.security.conftest import installation
 from tests.security.roles import Access, Cast, accesses, idle
 from tests.worker.audit import Audit, audit
@@ -86,7 +90,9 @@ async def house_by(cast: Cast) -> AsyncIterator[House]:
     await new_key(settings, "ann", "ann", ("author", "operator"), reason="test")
     await new_key(settings, "bob", "bob", ("approver",), reason="test")
     async with House(settings) as house:
-        await house.write(drafts.catalogue(found.model_dump(mode="json")))
+        await house.write(
+            drafts.catalogue(found.model_copy(update={"write_keys": {"server": write_key(SERVER_KEY)}}).model_dump(mode="json"))
+        )
         for body in bodies():
             await house.activate(body)
         yield house
@@ -102,7 +108,7 @@ def worker_of(cast: Cast, folder: Path, name: str, **changes: Any) -> WorkerProc
 
 
 @contextmanager
-def ended(*workers: WorkerProcess) -> Iterator[None]:
+def ended(*workers: WorkerProcess | EdgeProcess) -> Iterator[None]:
     try:
         yield
     finally:
@@ -120,6 +126,31 @@ def pages_of(worker: WorkerProcess) -> str:
         said.append(connection.getresponse().read().decode())
         connection.close()
     return "\n".join(said)
+
+
+def edge_of(cast: Cast, folder: Path) -> EdgeProcess:
+    ports = kept_ports(folder / "edge-ports.json", ["edge"], {})
+    user = cast.user("edge")
+    return EdgeProcess(
+        cast.make(user, data_dir=folder / "edge", keys_dir=cast.admin.keys(), edge_port=ports["edge"]), folder / "edge.log"
+    )
+
+
+def use_edge(edge: EdgeProcess) -> None:
+    """An event of every type, one that is none, and a decision, which leaves its delivery record."""
+    edge.start().wait_until_direct()
+    edge.wait_for(lambda status: status.get("replies", {}).get("listening"))
+    said = {"experiment": {"key": "k", "variant": "A", "assignment_id": str(uuid.uuid4()), "rule_version": 1}}
+    more: dict[str, Any] = {"experiment_exposure": said, "identify": {"anonymous_id": "a-1"}}
+    names = [topic.removeprefix(EVENT_PREFIX) for topic in sorted(EVENTS - {DECISION_DELIVERY})]
+    events = [edge_envelope(str(uuid.uuid4()), event_name=name, **more.get(name, {})) for name in names]
+    with httpx.Client(base_url=edge.url, auth=(SERVER_KEY, ""), timeout=WORKER_SECONDS) as client:
+        taken = client.post("/v1/events", json=[*events, {"event_name": "page_view"}])
+        assert (taken.status_code, taken.json()["accepted"]) == (200, len(events)), taken.text
+        event = edge_envelope(str(uuid.uuid4()))
+        decided = client.post("/v1/decide", json={"event": event, "deadline_ms": 10_000})
+        assert decided.json()["source"] == "journal", decided.text
+    assert asyncio.run(edge.stop()) == 0, edge.log
 
 
 async def one_bad_line() -> AsyncIterator[Candidate]:
@@ -157,6 +188,8 @@ async def live(cast: Cast, folder: Path, authorizer_log: Path) -> Life:
             second.start()
             await traffic.burst(100)
             await ask_for_a_reply(cast)
+            with ended(edge := edge_of(cast, folder)):
+                await asyncio.to_thread(use_edge, edge)
             for topic in sorted(EVENTS & SERVED.keys()):
                 await traffic.send(topic.removeprefix(EVENT_PREFIX), b"no JSON", "u-1")
             await journal.until_has(traffic.sent, WORKER_SECONDS)
@@ -190,7 +223,7 @@ def life(fortress: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_worker_decides_journals_dies_and_is_replaced(life: Life) -> None:
     assert life.found.clean, str(life.found)
     assert life.found.statuses["decided"] > 0
-    assert life.retried == {"submitted"}
+    assert life.retried == {"submitted", "refused"}  # what an edge could not accept goes back to its sender, not to a topic
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -203,6 +236,8 @@ def test_no_role_was_refused_anything(life: Life, role: str) -> None:
 IDLE: dict[str, set[tuple[str, str]]] = {
     "worker": {(IDENTITY_LINKS, "Write")},
     "analyst": set(),
+    # No old spool was drained, and nobody listened for pushed decisions.
+    "edge": {*((topic, "Read") for topic in EVENTS), (JOURNAL, "Read")},
 }
 
 
@@ -228,6 +263,7 @@ WRITES: dict[str, set[str]] = {
     "governance": {GOVERNANCE},
     "analyst": set(),
     "producer": SENT_BY_CLIENTS,
+    "edge": SENT_BY_CLIENTS,
     "retry": EVENTS & SERVED.keys(),
     "installer": set(),
 }
