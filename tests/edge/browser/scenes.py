@@ -242,7 +242,11 @@ SCENES = {
     "too late": Scene(
         too_late, 0, [('if (before === "late") return false;', 'if (before === "late") return watch(element, decision);')]
     ),
-    "past the deadline": Scene(past_the_deadline, 0, [("setTimeout(done, deadline)", "setTimeout(done, 5000)")]),
+    "past the deadline": Scene(
+        past_the_deadline,
+        0,
+        [("setTimeout(done, deadline)", "setTimeout(done, 5000)"), ("Math.ceil(deadline * ANSWER_SHARE)", "4000")],
+    ),
     "slow network": Scene(slow_network, 1, [("signal: AbortSignal.timeout(ANSWER_MS)", "signal: AbortSignal.timeout(50)")]),
     "higher than the screen": Scene(higher_than_the_screen, 1, [("views.observe(mark);", "views.observe(element);")]),
     "clipped": Scene(clipped, 1, [('element.style.minHeight = element.style.minHeight || o.heightPx + "px";', "")]),

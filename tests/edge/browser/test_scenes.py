@@ -19,7 +19,11 @@ async def test_both_arms_are_acknowledged_as_often_as_they_were_seen(visits: Vis
 async def test_without_its_guard_a_scene_goes_wrong(visits: Visits, name: str) -> None:
     scene = SCENES[name]
     visits.site.broken(scene.broken)
-    assert await _played(visits, name) != dict.fromkeys(ARMS, scene.acknowledged)
+    try:
+        found = await _played(visits, name)
+    except AssertionError:  # the visitor sees it on the page already
+        return
+    assert found != dict.fromkeys(ARMS, scene.acknowledged)
 
 
 async def _played(visits: Visits, name: str) -> dict[str, int]:
@@ -29,8 +33,10 @@ async def _played(visits: Visits, name: str) -> dict[str, int]:
         person = someone(arm)
         visits.come(person)
         options = visits.site.options
-        SCENES[name].play(visits)
-        visits.close()
-        visits.site.options = options
+        try:
+            SCENES[name].play(visits)
+        finally:
+            visits.close()
+            visits.site.options = options
         found[arm] = len(await visits.acknowledgements(person))
     return found
