@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edge": ("app.edge.commands", "edge"),
     "writekeys": ("app.edge.commands", "writekeys_app"),
     "tokens": ("app.edge.commands", "tokens_app"),
+    "console": ("app.console.commands", "console_app"),
     "ingest": ("app.ingest.commands", "ingest"),
     "deadletter": ("app.deadletter.commands", "deadletter_app"),
     "replay": ("app.replay.commands", "replay_app"),

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     edge_head_seconds: float = Field(10.0, gt=0, le=300, description="how long a request's head may take to arrive")
     edge_body_seconds: float = Field(30.0, gt=0, le=600, description="the same for its body")
 
+    console_bind: str = Field("127.0.0.1", description="where the console listens; TLS ends in front of it")
+    console_port: int = Field(8090, ge=0, le=65_535, description="0: a free one")
+    console_origin: str | None = Field(
+        None, description="https://console.example.com, where people reach it through TLS; none: on this machine alone"
+    )
+
     java_home: Path | None = Field(None, validation_alias="JAVA_HOME", description="Java for the embedded broker")
 
     def __init__(self, **values: Any) -> None:
@@ -115,6 +121,13 @@ class Settings(BaseSettings):
             if not _ORIGIN(origin):
                 raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without path, joined by commas")
         return text
+
+    @field_validator("console_origin", mode="after")
+    @classmethod
+    def _one_origin(cls, text: str | None) -> str | None:
+        if text is not None and not _ORIGIN(text):
+            raise ValueError(f"{text!r} is no origin; write https://console.example.com, without path")
+        return None if text is None else text.rstrip("/")
 
     @model_validator(mode="after")
     def _credentials_go_together(self) -> Self:
@@ -141,6 +154,10 @@ class Settings(BaseSettings):
     def origins(self) -> frozenset[str]:
         """Of pages that may send to the edge, as browsers write them."""
         return frozenset(origin.strip().rstrip("/") for origin in self.edge_origins.split(",") if origin.strip())
+
+    def console(self) -> Path:
+        """The read model of the console, and the locked keys of the people who log in there."""
+        return self.data_dir / "console"
 
     def warehouse(self) -> Path:
         """Tables for analysis, and the checkpoints of replays: what is kept when Kafka's retention is over."""

@@ -19,7 +19,7 @@ IDLE_SECONDS = 30
 STOP_SECONDS = 15
 
 
-class _Server(uvicorn.Server):
+class GracefulServer(uvicorn.Server):
     """uvicorn raises the signal again once it has stopped, which would end the process before the spool is closed."""
 
     def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
@@ -45,9 +45,9 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, on_ready: Callable[[str], None] = lambda address: None) -> None:
     """Returns after a clean stop. on_ready: gets the address once events are taken."""
     application = EdgeApplication(settings)
-    with contextlib.closing(_listener(settings)) as listener:
+    with contextlib.closing(listening(settings.edge_bind, settings.edge_port, "edge")) as listener:
         async with application.running():
-            server = _Server(_config(settings, application), application.end_streams)
+            server = GracefulServer(_config(settings, application), application.end_streams)
             watch = asyncio.create_task(_end_with(application, server), name="watch")
             host, port = listener.getsockname()[:2]
             on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
@@ -83,19 +83,20 @@ def _config(settings: Settings, application: EdgeApplication) -> uvicorn.Config:
     )
 
 
-def _listener(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.edge_bind else socket.AF_INET
+def listening(bind: str, port: int, name: str) -> socket.socket:
+    """OperatorError when somebody else listens there. name: of the part, as in its settings."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # Connections take it over. An answer is two writes, head and body: without it the second would wait 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.edge_bind, settings.edge_port))
+        listener.bind((bind, port))
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise OperatorError(
-            f"the edge cannot listen on {settings.edge_bind}:{settings.edge_port} ({error.strerror})",
-            "Stop the program that listens there, or set TRUELIFT_EDGE_PORT and TRUELIFT_EDGE_BIND",
+            f"the {name} cannot listen on {bind}:{port} ({error.strerror})",
+            f"Stop the program that listens there, or set TRUELIFT_{name.upper()}_PORT and TRUELIFT_{name.upper()}_BIND",
         ) from error
     return listener
