@@ -6,13 +6,14 @@
 # make bench-peers  the counter job beside Kafka Streams, Quix, faust-streaming and a bare loop (OPTIONS="--only ours,bare")
 # make bench-scale  one worker's cost at more users, policies and history, with plots
 # make bench-edge  events and requests a second of one edge process, each durable before its answer
+# make screenshots  every page of the console at work, light, dark and on a phone, into screenshots/
 # make lock   resolves the versions anew (takes minutes); only after a change of the dependencies in pyproject.toml
 
 PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: venv test check lint types imports demo bench bench-edge lock bench-peers bench-scale
+.PHONY: venv test check lint types imports demo bench bench-edge lock bench-peers bench-scale screenshots
 .DEFAULT_GOAL := test
 
 venv: $(INSTALLED)
@@ -57,6 +58,9 @@ bench-scale: venv
 
 bench-edge: venv
 	$(BIN)/python -m tests.bench edge
+
+screenshots: venv
+	$(BIN)/pytest -q tests/console/screenshots.py
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import Union
 
-VOID = frozenset({"meta", "link", "input", "br", "hr", "path", "rect", "line", "circle", "polyline", "polygon"})
+# Of HTML. A shape of SVG that is not closed would swallow those after it.
+VOID = frozenset({"meta", "link", "input", "br", "hr"})
 _FORBIDDEN = ("on", "style", "srcdoc")
 
 
@@ -28,7 +29,7 @@ def tag(name: str, /, *children: Child, **attributes: Attribute) -> Html:
         _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
     )
     if name in VOID:
-        return Html(f"<{head}>" if not children else f"<{head}>{_joined(children)}</{name}>")
+        return Html(f"<{head}>")
     return Html(f"<{head}>{_joined(children)}</{name}>")
 
 

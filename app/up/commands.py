@@ -12,7 +12,7 @@ from app.up.parts import Parts
 
 
 def up() -> None:
-    """Run broker, worker and edge together, print where they are, and drain all on Ctrl-C or SIGTERM.
+    """Run broker, worker, edge and console together, print where they are, and drain all on Ctrl-C or SIGTERM.
 
     A new data folder becomes an installation: topics, keys, two write keys. With TRUELIFT_BROKER the broker is that one,
     which is left as it is. When one part ends the others are drained and this exits with an error that names it.
@@ -28,6 +28,7 @@ def up() -> None:
         for kind, key in asyncio.run(found(settings)).items():
             typer.echo(f"{kind} write key, shown this once: {key}")
             if kind == "server":
+                typer.echo(f"to log in at the console: truelift console enrol {PERSON}")
                 typer.echo(f"sign with --as {PERSON}; another person's key approves: truelift keys new")
         asyncio.run(Parts(settings, broker, typer.echo).run())
     finally:

@@ -1,8 +1,8 @@
 """The parts that run together, each a process of its own: started in order, watched, and drained in the other order.
 
-The edge goes first, so that what it took is still decided; then the worker, which commits; then the broker. One that ends by
-itself ends all: half of an installation looks like a whole one that is slow. Refuses to start a part again, which is a
-supervisor's work.
+The console and the edge go first, so that what was taken is still decided; then the worker, which commits; then the broker. One
+that ends by itself ends all: half of an installation looks like a whole one that is slow. Refuses to start a part again, which
+is a supervisor's work.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from app.stream.child import Child, truelift
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
 ANSWER_SECONDS = 5.0
+_CONSOLE_SAID = re.compile(r"console at (\S+)")
 _EDGE_SAID = re.compile(r"edge takes events at http://(\S+):(\d+)")
 
 
@@ -36,10 +37,12 @@ class Parts:
         more = {"TRUELIFT_BROKER": settings.bootstrap(), "TRUELIFT_DATA_DIR": str(settings.data_dir)}
         folder = settings.data_dir / "up"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("worker", "edge"):  # each log is of this run, for the edge's address is read from it
+        for name in ("worker", "edge", "console"):  # each log is of this run, for the edge's address is read from it
             (folder / f"{name}.log").unlink(missing_ok=True)
         self._worker = Child("worker", truelift("worker"), more, folder / "worker.log")
         self._edge = Child("edge", truelift("edge"), more, folder / "edge.log")
+        self._console = Child("console", truelift("console"), more, folder / "console.log")
+        self._children = (self._worker, self._edge, self._console)
         self._ending: dict[asyncio.Task[int], str] = {}
 
     async def run(self) -> None:
@@ -66,7 +69,7 @@ class Parts:
         """Until a part ends, which raises."""
         if self._broker is not None:
             self._ending[asyncio.create_task(asyncio.to_thread(self._broker.ended))] = "broker"
-        for child in (self._worker, self._edge):
+        for child in self._children:
             child.start()
             self._ending[asyncio.create_task(child.ended())] = child.name
         ready = asyncio.create_task(self._until_ready())
@@ -82,7 +85,7 @@ class Parts:
 
     def _ended(self, task: "asyncio.Task[int]") -> OperatorError:
         name, code = self._ending[task], task.result()
-        for child in (self._worker, self._edge):
+        for child in self._children:
             if child.name == name:
                 return child.failed(code)
         return OperatorError(f"the {name} ended with exit code {code}", f"See {self._settings.data_dir / 'broker'}")
@@ -102,12 +105,16 @@ class Parts:
             while not _listens(await asyncio.to_thread(_status, host, port)):  # noqa: ASYNC110 -- another process has no event for it
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
         self._say(f"edge    http://{host}:{port}")
+        async with _deadline("console"):
+            while (at := _CONSOLE_SAID.search(self._console.log)) is None:  # noqa: ASYNC110 -- another process has no event for it
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        self._say(f"console {at[1]}")
         self._say("all parts run; Ctrl-C ends them")
 
     async def _drain(self) -> list[str]:
         """What did not end cleanly."""
         failed = []
-        for child in (self._edge, self._worker):
+        for child in reversed(self._children):
             was_running = child.running
             code = await child.stop()
             if was_running and code != 0:

@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 KEY = "console_try"
 
 
-def signal(console: Console, user: str) -> None:
+def signal(console: Console, user: str, route: str = "/") -> None:
     event = {"event_name": "page_view", "event_id": str(uuid.uuid4()), "user_id": user, "session_id": "s"}
-    event |= {"ts": format_us(time.time_ns() // 1_000), "properties": {}, "context": {"route": "/"}}
+    event |= {"ts": format_us(time.time_ns() // 1_000), "properties": {}, "context": {"route": route}}
     answer = httpx.post(f"{console.playground.edge.url}/v1/events", json=[event], auth=(PUBLIC_KEY, ""), timeout=20)
     assert answer.status_code == 200, answer.text
 

@@ -23,12 +23,13 @@ SECONDS = 90.0
 class Up(Child):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = kept_ports(folder / "ports.json", ["web", "edge"], {})
+        self.ports = kept_ports(folder / "ports.json", ["web", "edge", "console"], {})
         environment = {
             "TRUELIFT_BROKER": "",
             "TRUELIFT_DATA_DIR": str(folder / "truelift"),
             "TRUELIFT_WEB_PORT": str(self.ports["web"]),
             "TRUELIFT_EDGE_PORT": str(self.ports["edge"]),
+            "TRUELIFT_CONSOLE_PORT": str(self.ports["console"]),
             "PYTHONUNBUFFERED": "1",
         }
         super().__init__("up", truelift("up"), environment, folder / "up.log")
@@ -64,6 +65,7 @@ async def test_a_new_folder_serves_drains_on_a_signal_comes_back_and_ends_with_a
     said = await asyncio.to_thread(up.until, "all parts run")
     edge = f"http://127.0.0.1:{up.ports['edge']}"
     assert f"edge    {edge}" in said
+    assert f"console http://127.0.0.1:{up.ports['console']}" in said
     key = re.search(r"public write key, shown this once: (\S+)", said)
     assert key is not None
     async with httpx.AsyncClient(base_url=edge, auth=(key[1], ""), timeout=30) as client:
