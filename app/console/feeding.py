@@ -84,7 +84,10 @@ class Feeding:
                     # In a thread: pages are answered meanwhile.
                     await asyncio.to_thread(take, self._model, pieces)
                     self._changes.tell()
-                if not self.reached or time.monotonic() - looked > LOOK_SECONDS:
+                is_due = time.monotonic() - looked > LOOK_SECONDS
+                if is_due or not self.reached:
+                    # Held against the ends of the last look: under load the ends of this moment are never reached.
+                    self.reached = await feed.reached()
+                if is_due:
                     looked = time.monotonic()
                     await feed.look()
-                    self.reached = await feed.reached()
