@@ -61,6 +61,9 @@ class Credentials(NamedTuple):
                 "sasl_plain_password": self._secret(),
             }
         if self.tls:
+            from app.tls_closing import bound_closing  # not at the top: who only reads settings needs no client
+
+            bound_closing()
             arguments["ssl_context"] = self._ssl_context()
         return arguments
 

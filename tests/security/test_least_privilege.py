@@ -232,13 +232,8 @@ def test_no_role_was_refused_anything(life: Life, role: str) -> None:
     assert {access for access in life.seen[role] if not access.allowed} == set()
 
 
-# Rights that this life made no use of: no unit moved to another partition, and nobody reads what is not consumed yet.
-IDLE: dict[str, set[tuple[str, str]]] = {
-    "worker": {(IDENTITY_LINKS, "Write")},
-    "analyst": set(),
-    # No old spool was drained, and nobody listened for pushed decisions.
-    "edge": {*((topic, "Read") for topic in EVENTS), (JOURNAL, "Read")},
-}
+# Rights that this life made no use of: no old spool was drained.
+IDLE: dict[str, set[tuple[str, str]]] = {"edge": {(topic, "Read") for topic in EVENTS}}
 
 
 @pytest.mark.parametrize("role", ROLES)
