@@ -24,11 +24,6 @@ class GroupsView:
         self._at = float("-inf")
         self._turn = asyncio.Lock()
 
-    @property
-    def known(self) -> Sample | None:
-        """What was seen last, at once."""
-        return self._sample
-
     async def fresh(self) -> Sample | None:
         """Asks, unless that was just done. The old one, and `trouble`, when nobody answers."""
         async with self._turn:

@@ -113,10 +113,6 @@ def notice(kind: str, *children: Child) -> Html:
     return tag("p", *children, class_=f"notice {kind}", role="alert" if kind == "bad" else "status")
 
 
-def code(text: str) -> Html:
-    return tag("code", text)
-
-
 def link(path: str, label: Child, **query: str) -> Html:
     return tag("a", label, href=url(path, **query))
 
