@@ -1,6 +1,7 @@
 """The SQL for BigQuery: printed from the files that DuckDB runs, and meaning the same when it is read back."""
 
 import re
+from typing import Any
 
 import pytest
 import sqlglot
@@ -52,5 +53,14 @@ def test_read_back_from_bigquery_the_join_says_the_same(world: World, monkeypatc
         return text
 
     monkeypatch.setattr(lake, "sql_text", there)
-    assert world.lift(**request).as_json() == here.as_json()
+    assert _rounded(world.lift(**request).as_json()) == _rounded(here.as_json())
     assert here.is_open
+
+
+def _rounded(value: Any) -> Any:
+    """DuckDB's threads add in no fixed order: the last digits of a sum are chance."""
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
