@@ -29,7 +29,7 @@ TYPES = {
     "sensitive_approver": {"approved"},
     "operator": {
         "activated", "ramped", "paused", "resumed", "killed", "retired", "rolled_back", "looked", "drill",
-        "catalogue", "topology", "checkpoint",
+        "catalogue", "topology", "checkpoint", "retried",
     },
     "guardian": {"paused"},
     "ramp": {"ramped"},

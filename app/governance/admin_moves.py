@@ -1,5 +1,6 @@
-"""What keys, catalogue and checkpoint records do to the state."""
+"""What keys, catalogue, checkpoint and retried records do to the state."""
 
+import re
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from app.governance.state import ROOT_ACTOR, Key, State
 KEYS_FIELDS = frozenset({"key_id", "public_key", "actor", "roles", "not_after", "revoked"})
 # Automatic writers have keys of their own that can do one thing.
 SOLE_ROLES = frozenset({"guardian", "ramp", "root"})
+_PLACE = re.compile(r"[0-9]{1,9}:[0-9]{1,19}").fullmatch
 
 
 def apply_keys(state: State, record: Record) -> State:
@@ -109,4 +111,12 @@ def apply_checkpoint(state: State, record: Record) -> State:
     digest = record.body.get("digest")
     if not isinstance(digest, str) or not digest:
         raise RefusedError("invalid_body", f"digest is {digest!r}", "Give the digest that truelift replay checkpoint prints")
+    return state
+
+
+def apply_retried(state: State, record: Record) -> State:
+    """Who sent which dead letters back, and why. It changes nothing: what they become is decided as of any other record."""
+    places = record.body.get("places")
+    if not isinstance(places, list) or not places or not all(isinstance(place, str) and _PLACE(place) for place in places):
+        raise RefusedError("invalid_body", f"places is {places!r}", "Give places as truelift deadletter list shows them")
     return state

@@ -96,6 +96,11 @@ def checkpoint(body: dict[str, Any]) -> Drafter:
     return lambda _: Draft("checkpoint", None, None, body)
 
 
+def retry(places: list[str]) -> Drafter:
+    """Of dead letters, as partition:offset."""
+    return lambda _: Draft("retried", None, None, {"places": places})
+
+
 def register_key(public_key: bytes, actor: str, roles: tuple[Role, ...], not_after: str | None = None) -> Drafter:
     return _keys(Key(key_id_of(public_key), public_key, actor, roles, not_after, False))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.contract.times import SECOND_US, format_us, parse_us
-from app.governance.admin_moves import apply_catalogue, apply_checkpoint, apply_keys
+from app.governance.admin_moves import apply_catalogue, apply_checkpoint, apply_keys, apply_retried
 from app.governance.moves import ROLES_OF, RecordType
 from app.governance.policy_moves import (
     apply_activated,
@@ -48,6 +48,7 @@ _EFFECTS: dict[RecordType, Callable[[State, Record], State]] = {
     "catalogue": apply_catalogue,
     "keys": apply_keys,
     "checkpoint": apply_checkpoint,
+    "retried": apply_retried,
 }
 
 

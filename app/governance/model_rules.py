@@ -166,7 +166,28 @@ def _comparison(model: AnyModel, body: Body) -> Iterator[Problem]:
         yield Problem(("choose", "against_permille"), what, "Leave it out, or make it kind: experiment")
 
 
-MODEL_RULES: tuple[ModelRule, ...] = (_hash, _features, _names, _artefacts, _choice, _comparison)
+def _per_decision(model: AnyModel, body: Body) -> Iterator[Problem]:
+    """What needs a unit that keeps its variant, and what would be no draw at all."""
+    if model.choose is None or not model.choose.per_decision:
+        return
+    place: FieldPath = ("choose", "per_decision")
+    if body.get("reassign") is True:
+        what = "reassign moves units from one kept variant to another, but per_decision lets nobody keep one"
+        yield Problem(place, what, "Leave reassign out, or per_decision")
+    for name in _delayed(body):
+        what = f"{name} acts later, when further decisions of the unit have been drawn: per_decision would show another variant"
+        yield Problem(place, what, "Leave delay_seconds and wait_for out, or per_decision")
+
+
+def _delayed(body: Body) -> Iterator[str]:
+    places = [("timing", body), *((f"variants[{index}].timing", variant) for index, variant in mappings(body, "variants"))]
+    for name, owner in places:
+        timing = owner.get("timing")
+        if isinstance(timing, dict) and (timing.get("delay_seconds") or timing.get("wait_for") is not None):
+            yield name
+
+
+MODEL_RULES: tuple[ModelRule, ...] = (_hash, _features, _names, _artefacts, _choice, _comparison, _per_decision)
 
 
 def roots_of(body: Mapping[str, Any]) -> tuple[str, ...]:

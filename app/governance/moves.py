@@ -12,7 +12,7 @@ VersionState = Literal["draft", "proposed", "approved", "active", "paused", "kil
 Role = Literal["author", "approver", "sensitive_approver", "operator", "guardian", "ramp", "root"]
 RecordType = Literal[
     "proposed", "approved", "activated", "ramped", "paused", "resumed", "killed", "retired", "rolled_back",
-    "looked", "drill", "catalogue", "keys", "topology", "checkpoint",
+    "looked", "drill", "catalogue", "keys", "topology", "checkpoint", "retried",
 ]  # fmt: skip
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -36,6 +36,7 @@ ROLES_OF: dict[RecordType, tuple[Role, ...]] = {
     "keys": ("root",),
     "topology": ("operator", "root"),
     "checkpoint": ("operator",),
+    "retried": ("operator",),
 }
 
 # Of one policy version. What is not here is illegal.

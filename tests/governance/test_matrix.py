@@ -106,6 +106,8 @@ def moves(body: dict[str, Any]) -> dict[str, Move]:
         "move units without expanding": Move((), drafts.topology("moving", 4, 8)),
         "settle": Move((*expanding, ("otto", drafts.topology("moving", 4, 8))), drafts.topology("settled", 4, 8)),
         "checkpoint": Move((), drafts.checkpoint({"digest": DIGEST})),
+        "retry a dead letter": Move((), drafts.retry(["0:7", "1:12"])),
+        "retry what is no place": Move((), drafts.retry(["somewhere"])),
     }
 
 
@@ -154,6 +156,8 @@ VERDICTS: dict[str, tuple[str, ...]] = {
     "move units without expanding":              (".", ".", ".", "illegal_move", ".", ".", "illegal_move"),
     "settle":                                    (".", ".", ".", YES, ".", ".", YES),
     "checkpoint":                                (".", ".", ".", YES, ".", ".", "."),
+    "retry a dead letter":                       (".", ".", ".", YES, ".", ".", "."),
+    "retry what is no place":                    (".", ".", ".", "invalid_body", ".", ".", "."),
 }
 # fmt: on
 COLUMNS = ("author", "approver", "sensitive_approver", "operator", "guardian", "ramp", "root")

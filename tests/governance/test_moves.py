@@ -20,6 +20,7 @@ from app.governance.drafts import (
     register_key,
     resume,
     retire,
+    retry,
     roll_back,
     switch,
     topology,
@@ -77,7 +78,7 @@ def about_version_1(record_type: RecordType, body: dict[str, Any]) -> Any:
     return drafts[record_type]
 
 
-POLICY_TYPES = [t for t in RECORD_TYPES if t not in ("catalogue", "keys", "topology", "checkpoint")]
+POLICY_TYPES = [t for t in RECORD_TYPES if t not in ("catalogue", "keys", "topology", "checkpoint", "retried")]
 WRITER = {"proposed": "ana", "approved": "ben"}
 
 
@@ -117,6 +118,7 @@ def test_each_role_can_write_its_own_types_and_no_others(
         "keys": register_key(b"k" * 32, "new", ("author",)),
         "topology": topology("expanding", 4, 8),
         "checkpoint": checkpoint({"digest": "d" * 64}),
+        "retried": retry(["0:7"]),
     }
     draft = admin[record_type] if record_type in admin else about_version_1(record_type, body)
     refusal = ledger.write(HOLDER[role], draft, role)
