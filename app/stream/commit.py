@@ -35,6 +35,9 @@ ABORT_SECONDS = 5.0
 # While records wait that are fetched and not begun, a commit waits for more of them, so long at most: each transaction costs
 # the worker milliseconds, and behind a backlog a decision waits longer than that anyway.
 BEHIND_SECONDS = 0.01
+# How long a broker writes a transaction's markers after it has answered EndTxn. A produce of the next transaction that comes
+# meanwhile is held back by the broker for 20 ms (add.partitions.to.txn.retry.backoff.ms, KAFKA-18654): five times as long.
+MARKERS_SECONDS = 0.004
 
 SendFuture = asyncio.Future[RecordMetadata]
 
@@ -238,6 +241,7 @@ class Committer:
         self._metrics.rows_written += sum(changelog.apply() for changelog in changelogs)
 
     def _finished(self, tasks: list[PartitionTask], seconds: float) -> None:
+        self._next_at = max(self._next_at, time.monotonic() + MARKERS_SECONDS)
         self._metrics.committed(seconds)
         offsets = {(topic, task.partition): offset for task in tasks for topic, offset in task.next_offsets().items()}
         notes = [note for task in tasks if task.inflight is not None for note in task.inflight.after_commit]
