@@ -11,14 +11,17 @@ Floats = NDArray[np.float32]
 
 DEVICES = ("web", "ios", "android")
 WEEKS = 4
+HALF = 0.5
 ENGAGED_SHARE, SLOW_SHARE = 0.4, 0.3
 # Who is engaged converts more, who has a slow connection less: whatever selects by either is mistaken for an effect.
 BASE_RATE, OF_ENGAGED, OF_SLOW = 0.10, 0.10, -0.06
 
 
 class People(NamedTuple):
-    """treated: the arm that was drawn, B or not. rate: the chance of a conversion without any treatment."""
+    """lot: the place on [0, 1) that was drawn; B are those below its share. treated: B, of halves. rate: the chance of a
+    conversion without any treatment."""
 
+    lot: Floats
     treated: Bools
     engaged: Bools
     slow: Bools
@@ -33,9 +36,11 @@ class People(NamedTuple):
 
 def draw(random: np.random.Generator, repetitions: int, people: int) -> People:
     shape = repetitions, people
+    lot = random.random(shape, dtype=np.float32)
     engaged, slow = chance(random, shape, ENGAGED_SHARE), chance(random, shape, SLOW_SHARE)
     return People(
-        chance(random, shape, 0.5),
+        lot,
+        lot < HALF,
         engaged,
         slow,
         random.integers(0, len(DEVICES), shape),

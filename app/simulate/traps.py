@@ -62,7 +62,8 @@ def rerolls(people: People, random: np.random.Generator, world: World) -> Played
     sessions = 1 + random.poisson(np.where(people.engaged, 3.0, 0.5))
     ever_b = chance(random, people.shape, 1 - 0.5**sessions)
     moved = _some(people, random, 0.02) if world == "broken" else None
-    return Played(charted(ever_b, np.ones(people.shape), converted), _written(people, converted, rerolled=moved))
+    written = _written(people, converted, rerolled=moved, visits=sessions)
+    return Played(charted(ever_b, np.ones(people.shape), converted), written)
 
 
 def latency_selection(people: People, random: np.random.Generator, world: World) -> Played:
@@ -78,13 +79,14 @@ def duplicate_exposure(people: People, random: np.random.Generator, world: World
     converted = _converted(people, random)
     times = 1 + random.poisson(np.where(people.engaged, 5.0, 2.0))
     again = _some(people, random, 0.03) if world == "broken" else None
-    return Played(charted(people.treated, times, converted), _written(people, converted, duplicates=again))
+    written = _written(people, converted, duplicates=again, renders=times)
+    return Played(charted(people.treated, times, converted), written)
 
 
 def ramp_mix(people: People, random: np.random.Generator, world: World) -> Played:
     """B begins with one in ten, of the keenest; half of everybody gets it when the crowd comes. Simpson's paradox."""
     later = people.week > 0
-    treated = chance(random, people.shape, np.where(later, RAMP_WEIGHTS[1], RAMP_WEIGHTS[0]))
+    treated = people.lot < np.where(later, RAMP_WEIGHTS[1], RAMP_WEIGHTS[0])
     converted = chance(random, people.shape, people.rate + np.where(later, 0.0, 0.10))
     stratum = later.astype(np.int64)
     return Played(charted(treated, np.ones(people.shape), converted), _written(people, converted, arm=treated, stratum=stratum))
@@ -109,7 +111,8 @@ def login_crossover(people: People, random: np.random.Generator, world: World) -
     if world == "broken":  # links are lost: the user is drawn for anew, and half of them get the other arm
         other = login & chance(random, people.shape, 0.5)
         claimed, crossed = ~other, other.sum(axis=1)
-    return Played(charted(people.treated, login, converted), _written(people, converted, claimed=claimed, crossovers=crossed))
+    written = _written(people, converted, claimed=claimed, crossovers=crossed, logs_in=login)
+    return Played(charted(people.treated, login, converted), written)
 
 
 def slower_or_instant(people: People, random: np.random.Generator, world: World) -> Played:

@@ -25,7 +25,8 @@ class Written(NamedTuple):
     """One row a repetition, one column a person. arm: B or not; stratum: of the assignment, from 0; there: people that the log
     knows at all; claimed: those whom the claim compares; shown: acknowledged; late: decided too late.
 
-    rerolled, crossovers, duplicates: counts of each repetition, None for none.
+    rerolled, crossovers, duplicates: counts of each repetition, None for none. visits, renders, logs_in: how often a person
+    came and was shown it, and whether a device becomes a user's; None: once, once, nobody. The log says the same either way.
     """
 
     arm: Bools
@@ -40,6 +41,9 @@ class Written(NamedTuple):
     rerolled: Wholes | None = None
     crossovers: Wholes | None = None
     duplicates: Wholes | None = None
+    visits: Wholes | None = None
+    renders: Wholes | None = None
+    logs_in: Bools | None = None
 
 
 class Recorded(NamedTuple):

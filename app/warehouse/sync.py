@@ -44,12 +44,15 @@ class Synced(NamedTuple):
 
 
 class Sync:
-    """One run. say: told of what a person should know."""
+    """One run. say: told of what a person should know. settling_seconds: 0 where nobody writes any more."""
 
-    def __init__(self, settings: Settings, store: Store, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, say: Callable[[str], None], settling_seconds: float = SETTLING_SECONDS
+    ) -> None:
         self._settings = settings
         self._store = store
         self._say = say
+        self._settling_us = round(settling_seconds * _MICROS)
         self._progress: dict[str, Progress] = {}
         self._pending: dict[str, list[Values]] = defaultdict(list)
         self._positions: Positions = defaultdict(dict)
@@ -123,7 +126,7 @@ class Sync:
         reached = await feed.reached()
         for (topic, partition), offset in feed.positions().items():
             self._positions[topic][partition] = offset
-        return feed.asked_us - SETTLING_SECONDS * _MICROS if reached else None
+        return feed.asked_us - self._settling_us if reached else None
 
     def _commit(self, settled_us: int | None, *, final: bool) -> None:
         for table in TABLES:
