@@ -105,6 +105,11 @@ class Experiment(NamedTuple):
         return self.policy.model is not None and self.policy.model.choose is not None
 
     @property
+    def is_per_decision(self) -> bool:
+        """The unit of analysis is then the decision: a person may be in every arm."""
+        return self.policy.per_decision
+
+    @property
     def arms(self) -> list[str]:
         """In the policy's order: the first is the control."""
         return self.policy.arms()

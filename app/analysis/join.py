@@ -19,14 +19,25 @@ from app.warehouse.lake import Lake, Record
 
 Population = Literal["assigned", "exposed"]
 DAY_US = 24 * HOUR_US
-# The steps, in order: each makes the table that it is named after.
-STEPS = ("drills", "people", "asked", "triggers", "bound", "shown", "population")
+# The steps after the drills, in order: each makes the table that it is named after.
+STEPS = ("people", "asked", "triggers", "bound", "shown", "population")
 # Before them, where a model chooses: the variant of its rows is from here on their arm, which is who chose when it was drawn.
 _CHOOSERS = "SELECT assignment_id, any_value(chosen_by) AS chosen_by FROM raw.decisions WHERE chosen_by IS NOT NULL GROUP BY 1"
 ARMS_BY_CHOOSER = {
     name: f"SELECT r.* REPLACE (coalesce(c.chosen_by, r.variant) AS variant) FROM raw.{name} AS r "
     f"LEFT JOIN ({_CHOOSERS}) AS c ON c.assignment_id = r.assignment_id"
     for name in ("decisions", "exposures")
+}
+
+
+# Where it does so at each decision: the unit of its rows is the decision too, and whoever is held out has none to be compared.
+DECISIONS_AS_UNITS = {
+    "decisions": f"SELECT r.* REPLACE (CASE WHEN r.policy = '{{key}}' AND c.chosen_by IS NOT NULL THEN r.decision_id "
+    "ELSE r.unit END AS unit, coalesce(c.chosen_by, r.variant) AS variant) FROM raw.decisions AS r "
+    f"LEFT JOIN ({_CHOOSERS}) AS c ON c.assignment_id = r.assignment_id WHERE r.policy <> '{{key}}' OR NOT r.holdout",
+    "exposures": f"SELECT r.* REPLACE (CASE WHEN r.policy = '{{key}}' THEN r.decision_id ELSE r.unit END AS unit, "
+    "coalesce(c.chosen_by, r.variant) AS variant) FROM raw.exposures AS r "
+    f"LEFT JOIN ({_CHOOSERS}) AS c ON c.assignment_id = r.assignment_id",
 }
 
 
@@ -106,9 +117,16 @@ class Join:
         self._before_us = cuped_days * DAY_US
         self._covariate: str | None = None
         self._loaded: str | None = None
+        self._reacted: Window | None = None
+        for name in ARMS_BY_CHOOSER:  # of another policy's join on this lake
+            lake.rows(f"DROP VIEW IF EXISTS main.{name}")
+        lake.run("drills", self.parameters)
+        if found.policy.model is not None:
+            lake.run("scored", self.parameters)
         if found.is_of_a_model:
-            for name, view in ARMS_BY_CHOOSER.items():
-                lake.rows(f"CREATE OR REPLACE VIEW main.{name} AS {view}")
+            views = DECISIONS_AS_UNITS if found.is_per_decision else ARMS_BY_CHOOSER
+            for name, view in views.items():  # a key is a name of narrow charset, which needs no quoting
+                lake.rows(f"CREATE OR REPLACE VIEW main.{name} AS {view.format(key=found.key)}")
         for step in STEPS:
             lake.run(step, self.parameters)
 
@@ -139,13 +157,14 @@ class Join:
 
     def retained(self, window: Window) -> Measured:
         """Whether a person did anything within the window."""
-        self._loaded = None
+        self._loaded = self._reacted = None
         self._lake.run("signals", self.parameters)
         return self._measured("binary", window, "")
 
     def over_time(self, metric: Metric) -> list[Day]:
         self._load(metric)
-        rows = self._lake.run("over_time", {"window_us": metric.window_us, "kind": metric.kind})
+        self._react(Window(metric.window_us))
+        rows = self._lake.run("over_time", {"kind": metric.kind})
         days: dict[int, dict[bool, dict[Stratum, Cell]]] = {}
         for day, version, phase, held_out, *figures in rows:
             days.setdefault(day, {True: {}, False: {}})[held_out][version, phase] = _cell(figures)
@@ -154,25 +173,31 @@ class Join:
     def unshown(self, metric: Metric) -> dict[str, Arm]:
         """Arm -> people assigned and never shown anything."""
         self._load(metric)
+        self._react(Window(metric.window_us))
         found: dict[str, dict[Stratum, Cell]] = defaultdict(dict)
-        for version, phase, arm, *figures in self._lake.run(
-            "alarm_unshown", {"window_us": metric.window_us, "kind": metric.kind}
-        ):
+        for version, phase, arm, *figures in self._lake.run("alarm_unshown", {"kind": metric.kind}):
             found.setdefault(arm, {})[version, phase] = _cell(figures)
         return dict(found.items())
 
     def _load(self, metric: Metric) -> None:
         """The table `outcome` holds the events of one metric at a time."""
         if self._loaded != metric.role:
-            self._loaded = metric.role
+            self._loaded, self._reacted = metric.role, None
             parameters = {"role": metric.role, "event": metric.event, "kind": metric.kind, "value_path": metric.value_path}
             self._lake.run("outcome", self.parameters | parameters)
 
+    def _react(self, window: Window) -> None:
+        """The table `reacted` holds what came within one window at a time; how old people are is asked of them afterwards."""
+        if self._reacted != window._replace(matured_us=0):
+            self._reacted = window._replace(matured_us=0)
+            self._lake.run("reacted", {"after_us": window.after_us, "window_us": window.within_us})
+
     def _measured(self, kind: str, window: Window, event: str) -> Measured:
+        self._react(window)
         if self._covariate != event:
             self._covariate = event
             self._lake.run("covariate", {"topic": event_topic(event), "before_us": self._before_us if event else 0})
-        parameters = {"kind": kind, "after_us": window.after_us, "window_us": window.within_us, "matured_us": window.matured_us}
+        parameters = {"kind": kind, "matured_us": window.matured_us}
         entries = list(_entries(self._lake.run("metric", self.parameters | parameters)))
         return Measured(entries, self._lacking() if kind in ("continuous", "ratio") else 0)
 

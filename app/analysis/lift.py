@@ -51,8 +51,9 @@ class Request(NamedTuple):
 
 
 def lift(lake: Lake, key: str, request: Request, now_us: int) -> LiftReport:
-    """CallerError: an unknown policy, one of which no lift can be claimed, an unknown control."""
+    """CallerError: an unknown policy, one of which no lift can be claimed, an unknown control, what decisions do not have."""
     found = experiment(stories(lake), key)
+    _check_possible(found, request)
     metrics = metrics_of(found.policy)
     control = _control(found, request.control)
     look = (by_hand if request.by_hand else occasion)(found, now_us, lake.synced_us())
@@ -131,6 +132,7 @@ class _Lift:
             horizons=list(self._horizons()) if is_open else [],
             cuped_days=self.request.cuped_days,
             timings=timings(self.found),
+            unit_of_analysis="decision" if self.found.is_per_decision else "person",
         )
 
     def _outcome_facts(self, days: Sequence[DayLift]) -> OutcomeFacts:
@@ -264,6 +266,15 @@ class _Lift:
             return Pooled(metric.role, metric.name, 0, 0.0)
         mean = cell.mean_x if metric.kind != "ratio" else cell.mean_x / cell.mean_y if cell.mean_y else 0.0
         return Pooled(metric.role, metric.name, cell.people, mean)
+
+
+def _check_possible(found: Experiment, request: Request) -> None:
+    if found.is_per_decision and (request.horizons or request.cuped_days):
+        what = "a horizon" if request.horizons else "what a person did before"
+        raise CallerError(
+            f"{found.key} draws at each decision, so its units are decisions, and {what} is a person's",
+            "Leave --horizon and --cuped out; the metrics count from each decision to the unit's next one",
+        )
 
 
 def _control(found: Experiment, named: str | None) -> str:

@@ -81,7 +81,8 @@ class DayLift(NamedTuple):
 @dataclass(frozen=True)
 class LiftReport:
     """claim: the population that the verdict is about. level: the p to be below at this look. sizes and counts are always
-    there; what compares arms only when `is_open`. timings: when each arm acts, where the arms differ in that."""
+    there; what compares arms only when `is_open`. timings: when each arm acts, where the arms differ in that.
+    unit_of_analysis: person, or decision where each is drawn for; then whatever counts people counts decisions."""
 
     key: str
     verdict: str
@@ -109,6 +110,7 @@ class LiftReport:
     horizons: list[HorizonLift]
     cuped_days: int
     timings: Timings | None = None
+    unit_of_analysis: str = "person"
 
     @property
     def is_open(self) -> bool:

@@ -13,6 +13,11 @@ from app.analysis.proportions import Interval
 
 NOTHING = "·"
 OVER_TIME_SHOWN = 14
+PER_DECISION = (
+    "\nThe unit of analysis is the decision: a variant is drawn at each, and one person may be in every arm. An outcome "
+    "belongs to the person's last decision before it; what a decision leaves behind for later ones is in no figure, and "
+    "whoever is held out is compared with nobody."
+)
 _LEFT_OUT = {
     "crossovers": "people who turned out to have had two arms",
     "reassigned": "people whom a reassigning version moved",
@@ -53,19 +58,25 @@ def show(report: LiftReport, console: Console) -> None:
             console.print(f"left out: {count:,} {meaning}", highlight=False, style="dim")
 
 
+def _units(report: LiftReport) -> str:
+    return "decisions" if report.unit_of_analysis == "decision" else "people"
+
+
 def _about(report: LiftReport) -> str:
     first, last = report.versions
     versions = f"version {last}" if first == last else f"versions {first} to {last}"
     others = ", ".join(str(number) for number in report.versions_left_out)
     left_out = f" (without {others}: treated or measured otherwise)" if others else ""
     level = f", to be below p = {report.level:.4g}" if report.level is not None else ""
-    claim = "people who were shown it" if report.claim == "exposed" else "everybody assigned, since the arms differ in timing"
+    who = "decisions that" if report.unit_of_analysis == "decision" else "people who"
+    claim = f"{who} were shown it" if report.claim == "exposed" else "everybody assigned, since the arms differ in timing"
+    each = PER_DECISION if report.unit_of_analysis == "decision" else ""
     cuped = f", continuous metrics less what the {report.cuped_days} days before explain" if report.cuped_days else ""
-    return f"{versions}{left_out}, recorded until {report.looked_at[:16]}Z; of {claim}{level}{cuped}"
+    return f"{versions}{left_out}, recorded until {report.looked_at[:16]}Z; of {claim}{level}{cuped}{each}"
 
 
 def _arms(report: LiftReport) -> Table:
-    table = Table(title="people", title_justify="left")
+    table = Table(title=_units(report), title_justify="left")
     for name in ("arm", "assigned", "by the weights", "shown"):
         table.add_column(name, justify="left" if name == "arm" else "right")
     for size in report.arms:

@@ -26,6 +26,11 @@ class Case:
         """The version that was shown."""
         return self.rules.policies.get(exposed.rule_version or 0)
 
+    def draws_anew(self, decided: Decided) -> bool:
+        """Whether its assignment was drawn for this decision alone."""
+        policy = self.rules.policies.get(decided.rule_version)
+        return policy is not None and policy.per_decision and not decided.holdout
+
     @cached_property
     def renders(self) -> bool:
         """Whether any version that came into force is exposed by its rendering."""

@@ -35,7 +35,9 @@ def _unbacked(case: Case, exposed: Exposed, shown: dict[tuple[str | None, str | 
 
 
 def sticky(case: Case) -> Said:
-    """Nobody's variant changes, but by a version that says `reassign`."""
+    """Nobody's variant changes, but by a version that says `reassign`; one that draws at each decision gives none to keep."""
+    if case.by_unit and all(case.draws_anew(decided) for decisions in case.by_unit.values() for decided in decisions):
+        return not_shown("its model draws at each decision: no unit has a variant to keep")
     again = sum(len(decisions) > 1 for decisions in case.by_unit.values())
     faults = [fault for decisions in case.by_unit.values() for fault in _moved(case, decisions)]
     if faults:
@@ -48,7 +50,7 @@ def sticky(case: Case) -> Said:
 def _moved(case: Case, decisions: list[Decided]) -> Iterator[Evidence]:
     given: Decided | None = None
     for decided in decisions:
-        if decided.holdout or decided.variant is None:
+        if decided.holdout or decided.variant is None or (given is None and case.draws_anew(decided)):
             continue
         if given is not None and given.variant != decided.variant and not _by_right(case, given, decided):
             yield at(decided.place, f"{decided.unit} had {given.variant} ({given.place}), now {decided.variant}")

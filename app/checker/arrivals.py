@@ -10,6 +10,7 @@ import orjson
 from app.checker import ids
 from app.reading import StoredRecord
 
+LINKS = "identity_links"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,3 +86,14 @@ def _with(rows: Rows, table: str, key: bytes, value: bytes) -> Rows:
     timer = ids.timer_of(key)
     due = (_EPOCH + timedelta(microseconds=int.from_bytes(key[1:9]))).isoformat()
     return rows if timer is None else rows._replace(timers={**rows.timers, timer: due})
+
+
+def acknowledged(topic: str, record: StoredRecord | None) -> dict[str, Any] | None:
+    """What the record says was rendered, whether it came itself or in a link."""
+    if record is None:
+        return None
+    try:
+        said = orjson.loads(brought(read_link(record)) if topic == LINKS else record.value)["experiment"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return said if isinstance(said, dict) else None

@@ -22,6 +22,7 @@ class Governed:
 
     def __init__(self, records: Iterable[Stored], root_public_key: str) -> None:
         self._reassigning: set[tuple[str, int]] = set()
+        self._drawing_anew: set[tuple[str, int]] = set()
         self._switches: dict[str, tuple[list[int], list[bool]]] = {}
         self.dedup_window_seconds = DEDUP_WINDOW_SECONDS
         self.counts: tuple[int, ...] = ()  # of partitions, oldest first, when they ever changed
@@ -33,6 +34,10 @@ class Governed:
 
     def may_reassign(self, policy: str, rule_version: int) -> bool:
         return (policy, rule_version) in self._reassigning
+
+    def draws_anew(self, policy: str, rule_version: int) -> bool:
+        """Whether the version draws a variant for each decision, so that a unit's next one may have another."""
+        return (policy, rule_version) in self._drawing_anew
 
     def halted(self, policy: str, decision_point: str, offset: int) -> bool:
         return any(self._is_on(target, offset) for target in (f"policy:{policy}", f"point:{decision_point}", "*"))
@@ -68,14 +73,23 @@ class Governed:
         elif body["type"] == "rolled_back":
             to = body["body"].get("to")
             bodies[policy, version] = bodies.get((policy, to), {}) if isinstance(to, int) else {}
-        if bodies.get((policy, version), {}).get("reassign") is True:
+        in_force = bodies.get((policy, version), {})
+        if in_force.get("reassign") is True:
             self._reassigning.add((policy, version))
+        if _draws_anew(in_force):
+            self._drawing_anew.add((policy, version))
         on = HALTS.get(body["type"])
         if on is not None:
             target = body["body"].get("target") if policy is None else f"policy:{policy}"
             offsets, states = self._switches.setdefault(str(target), ([], []))
             offsets.append(linked.offset)
             states.append(on)
+
+
+def _draws_anew(body: dict[str, Any]) -> bool:
+    model = body.get("model")
+    choose = model.get("choose") if isinstance(model, dict) else None
+    return isinstance(choose, dict) and choose.get("per_decision") is True
 
 
 def _number(body: dict[str, Any], part: str, name: str, default: int) -> int:

@@ -14,6 +14,11 @@ def assignment_id(unit: str, policy: str, rule_version: int) -> str:
     return _id(unit, policy, rule_version, "assignment")
 
 
+def own_assignment_id(decision: str) -> str:
+    """Of an assignment that one decision has to itself."""
+    return _id(decision, "assignment")
+
+
 def decision_id(topic: str, partition: int, offset: int, policy: str) -> str:
     return _id(topic, partition, offset, policy)
 

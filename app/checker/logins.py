@@ -8,7 +8,7 @@ Memory: an entry for each assignment that was ever carried over.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -27,12 +27,23 @@ def arm_of(entry: Mapping[str, Any]) -> str:
     return HELD_OUT if entry["holdout"] else str(entry["variant"])
 
 
-class Brought:
-    """The content of an adopt link: what the device was given."""
+# Whether a version of a policy draws for each decision: (policy, rule version) -> yes or no.
+DrawsAnew = Callable[[str, int], bool]
 
-    def __init__(self, rows: Rows) -> None:
+
+def binds(policy: str, entry: Mapping[str, Any], draws_anew: DrawsAnew) -> bool:
+    """Whether whoever has this assignment must keep it: not what was drawn for a single decision."""
+    return bool(entry["holdout"]) or not draws_anew(policy, entry["rule_version"])
+
+
+class Brought:
+    """The content of an adopt link: what the device was given. binding: the arms of it that its user must keep."""
+
+    def __init__(self, rows: Rows, draws_anew: DrawsAnew) -> None:
         row = orjson.loads(rows.assignments) if rows.assignments else {}
-        self.arms: Arms = {key: (entry["assignment_id"], arm_of(entry)) for key, entry in row.get("assignments", {}).items()}
+        given = row.get("assignments", {})
+        self.arms: Arms = {key: (entry["assignment_id"], arm_of(entry)) for key, entry in given.items()}
+        self.binding = {key: arm_of(entry) for key, entry in given.items() if binds(key, entry, draws_anew)}
         self.any_held = any(row.get("holdouts", {}).values())
 
 
@@ -58,17 +69,26 @@ class Logins:
         self._even(identity["anonymous"], identity["user"], content.arms, partition, offset)
 
     def settled(
-        self, identity: Mapping[str, Any], content: Brought, own: Mapping[str, str], partition: int, offset: int
+        self,
+        identity: Mapping[str, Any],
+        content: Brought,
+        own: Mapping[str, str],
+        draws_anew: DrawsAnew,
+        partition: int,
+        offset: int,
     ) -> None:
-        """own: the arms that the user had before, by policy."""
+        """own: the arms that bound the user before, by policy."""
         said = {entry["policy"]: entry for entry in identity["settled"]}
         held = content.any_held or any(identity["holdouts"].values())
         for policy in said.keys() | content.arms.keys():
             entry = said.get(policy)
-            theirs = content.arms.get(policy, ("", None))[1]
-            found = _misjudged(entry, own.get(policy), theirs, held)
+            mine, theirs = own.get(policy), content.binding.get(policy)
+            if entry is None or binds(policy, entry, draws_anew):
+                found = _misjudged(entry, mine, theirs, held)
+            else:
+                found = None if mine is theirs is None else "rerolled"
             if found is not None:
-                before = f"{identity['user']} had {own.get(policy)} of {policy}, {identity['anonymous']} brought {theirs}"
+                before = f"{identity['user']} had {mine} of {policy}, {identity['anonymous']} brought {theirs}"
                 self._tally.note(found, JOURNAL, partition, offset, f"{before}: {_told(entry)}")
             self._tally.logins[entry["verdict"] if entry is not None else "unsaid"] += 1
 

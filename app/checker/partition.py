@@ -5,7 +5,7 @@ from typing import Any, Literal
 import orjson
 
 from app.checker import ids
-from app.checker.arrivals import Arrivals, adoption_in, brought, read_link, rows_of
+from app.checker.arrivals import LINKS, Arrivals, acknowledged, adoption_in, read_link, rows_of
 from app.checker.followed import Followed
 from app.checker.governance import Governed
 from app.checker.logins import Brought, Logins
@@ -19,7 +19,6 @@ from app.checker.units import Units
 from app.reading import PartitionReader, StoredRecord
 
 JOURNAL, TICKS, ACKNOWLEDGEMENTS = "decisions", "ticks", "events.experiment_exposure"
-LINKS = "identity_links"
 
 Output = Literal["exposure", "outcome", "deadletter"]
 _KINDS: dict[Output, tuple[Kind, Kind, Kind]] = {
@@ -81,7 +80,7 @@ class PartitionCheck:
         if status == "moved_out" and body["unit"] is not None:
             self._take_departure(body)
         place = body.get("origin", body["input"])
-        said = _acknowledged(topic, record) if place["topic"] == ACKNOWLEDGEMENTS and status not in ON_THEIR_WAY else None
+        said = acknowledged(topic, record) if place["topic"] == ACKNOWLEDGEMENTS and status not in ON_THEIR_WAY else None
         if said is not None:
             self._tally.acknowledgements[f"{said.get('key')}/{said.get('variant')} {_RESULTS.get(status, status)}"] += 1
         if topic == TICKS:
@@ -140,10 +139,11 @@ class PartitionCheck:
                 self._logins.gave(identity, self._partition, self._at)
             return
         link = {} if record is None else adoption_in(record)
-        content = Brought(rows_of(link.get("rows", ())))
+        content = Brought(rows_of(link.get("rows", ())), self._governed.draws_anew)
         policies = {entry["policy"] for entry in identity["settled"]} | content.arms.keys()
         self._logins.brought(identity, content, self._partition, self._at)
-        self._logins.settled(identity, content, self._units.arms(identity["user"], policies), self._partition, self._at)
+        own = self._units.arms(identity["user"], policies)
+        self._logins.settled(identity, content, own, self._governed.draws_anew, self._partition, self._at)
         self._units.adopt(identity)
         self.followed.adopt(identity["user"], identity, {policy: name for policy, (name, _) in content.arms.items()})
         self.timers.arrived({timer["timer_id"]: timer["due_ts"] for timer in identity["timers_set"]})
@@ -188,11 +188,17 @@ class PartitionCheck:
         made = ids.decision_id(named["topic"], named["partition"], named["offset"], policy)
         self._check_id("decision_id", decision["decision_id"], made)
         if decision["assignment_id"] is not None:
-            unit = self.followed.made_for(body["unit"], policy, decision["assignment_id"])
-            wanted = ids.assignment_id(unit, policy, decision["rule_version"])
-            self._check_id("assignment_id", decision["assignment_id"], wanted)
+            self._check_id("assignment_id", decision["assignment_id"], self._assignment_id(body["unit"], decision, made))
         for ordinal, timer in enumerate(decision["timers_set"]):
             self._check_id("timer_id", timer["timer_id"], ids.timer_id(made, ordinal))
+
+    def _assignment_id(self, name: str, decision: dict[str, Any], made: str) -> str:
+        """made: the decision's id."""
+        policy, version = decision["policy"], decision["rule_version"]
+        if decision["assigned"] and not decision["sticky"] and self._governed.draws_anew(policy, version):
+            return ids.own_assignment_id(made)
+        unit = self.followed.made_for(name, policy, decision["assignment_id"])
+        return ids.assignment_id(unit, policy, version)
 
     def _check_output_ids(self, body: dict[str, Any], said: dict[str, Any] | None) -> None:
         assignments = [decision["assignment_id"] for decision in body["decisions"]]
@@ -272,17 +278,6 @@ class PartitionCheck:
 
 
 _RESULTS = {"exposed": "accepted", "duplicate": "duplicate", "rejected": "refused"}
-
-
-def _acknowledged(topic: str, record: StoredRecord | None) -> dict[str, Any] | None:
-    """What the record says was rendered, whether it came itself or in a link."""
-    if record is None:
-        return None
-    try:
-        said = orjson.loads(brought(read_link(record)) if topic == LINKS else record.value)["experiment"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None
-    return said if isinstance(said, dict) else None
 
 
 def _count_exposure(tally: Tally, body: dict[str, Any]) -> None:

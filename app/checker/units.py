@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.checker.governance import Governed
-from app.checker.logins import HELD_OUT, arm_of
+from app.checker.logins import HELD_OUT, arm_of, binds
 from app.checker.tally import Tally
 from app.checker.travels import ON_THEIR_WAY, Travels
 
@@ -36,6 +36,8 @@ class Units:
         before = self._given.get((unit, policy)) or self._travels.given(unit, policy)
         if before is None:
             self._tally.assignments[f"{policy}/{variant}"] += 1
+            if variant != HELD_OUT and self._governed.draws_anew(policy, version):
+                return None  # it binds nobody: neither the next draw nor a later version
         self._given[unit, policy] = (variant, version)
         if before is None or before[0] == variant:
             return None
@@ -51,7 +53,8 @@ class Units:
     def adopt(self, identity: Mapping[str, Any]) -> None:
         """What a login has settled holds from now on."""
         for entry in identity["settled"]:
-            self._given[identity["user"], entry["policy"]] = arm_of(entry), entry["rule_version"]
+            if binds(entry["policy"], entry, self._governed.draws_anew):
+                self._given[identity["user"], entry["policy"]] = arm_of(entry), entry["rule_version"]
 
     def seen(self, unit: str | None, status: str) -> None:
         """A unit counts where it was served first."""

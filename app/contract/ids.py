@@ -33,6 +33,16 @@ def assignment_id(unit: str, policy: str, rule_version: int) -> str:
     return uuid_of(f"{unit}\x1f{policy}\x1f{rule_version}\x1fassignment")
 
 
+def own_assignment_id(decision: str) -> str:
+    """Of an assignment that was drawn for one decision and binds no other."""
+    return uuid_of(f"{decision}\x1fassignment")
+
+
+def is_own(assignment: str | None, decision: str | None) -> bool:
+    """Whether the assignment was drawn for this decision alone: the ids themselves tell."""
+    return assignment is not None and decision is not None and assignment == own_assignment_id(decision)
+
+
 def decision_id(topic: str, partition: int, offset: int, policy: str) -> str:
     return uuid_of(f"{topic}\x1f{partition}\x1f{offset}\x1f{policy}")
 

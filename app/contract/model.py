@@ -79,7 +79,8 @@ class Choose(Strict):
     """How scores become a probability for each variant, from which one hash of the unit draws.
 
     floor: the least probability that each variant keeps. against_permille: so many units get their variant by the policy's
-    weights instead, and the model is compared with them.
+    weights instead, and the model is compared with them. per_decision: drawn anew at each decision, by the decision's id in
+    place of the unit; nobody keeps a variant then, and what is compared are decisions.
     """
 
     by: Literal["argmax", "epsilon_greedy", "softmax", "thompson"]
@@ -87,6 +88,7 @@ class Choose(Strict):
     temperature: Annotated[float, Field(gt=0)] | None = None
     floor: Annotated[float, Field(ge=0, le=1)] = 0.0
     against_permille: Annotated[int, Field(ge=0, le=1000)] = 0
+    per_decision: bool = False
 
     @property
     def against(self) -> float:

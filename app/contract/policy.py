@@ -150,6 +150,11 @@ class Policy(Strict):
             filled.setdefault("ramp", [raw["coverage_permille"]])
         return filled
 
+    @property
+    def per_decision(self) -> bool:
+        """Whether its model draws a variant at each decision, and no unit keeps one."""
+        return self.model is not None and self.model.choose is not None and self.model.choose.per_decision
+
     def timing_of(self, variant_key: str) -> Timing:
         """The variant's own timing, else the policy's."""
         own = next((v.timing for v in self.variants if v.key == variant_key), None)

@@ -1,8 +1,9 @@
 """One policy's decision for one unit: runs the gates, keeps what they found in the unit's rows, says what is journalled."""
 
-from app.contract.ids import assignment_id, decision_id, timer_id
+from app.contract.ids import assignment_id, decision_id, own_assignment_id, timer_id
 from app.contract.times import format_us
 from app.engine.exposures import decided_exposure
+from app.engine.former import OF_DECISION, keep_shown
 from app.engine.gates import DUE, TRIGGERED, Draft, Occasion, Stop, run_gates
 from app.engine.policies import CompiledPolicy
 from app.engine.rows import Row
@@ -17,15 +18,13 @@ _NO_TIMERS = '"timers_set":[],"timers_cancelled":[]'
 
 def decide_policy(policy: CompiledPolicy, occasion: Occasion, rows: UnitRows, cause: str) -> str:
     """The decision of `policy` on `occasion` as JSON; assignment, holdout, timers and exposure are left in `rows`."""
-    existing = rows.assignments.get(policy.key)
-    if policy.reassign and _moves(policy, existing):
-        existing = None
+    existing = _binding(policy, rows.assignments.get(policy.key))
     pending = rows.pending.get(policy.key) if rows.pending else None
     held = rows.holdouts.get(policy.holdout.name) if policy.holdout is not None else None
-    draft = Draft(policy, occasion, cause, existing, held, pending)
+    made_id = decision_id(occasion.topic, occasion.partition, occasion.offset, policy.key)
+    draft = Draft(policy, occasion, cause, existing, held, pending, made_id)
     stop, gates = run_gates(draft)
     reason = _reason(draft, stop)
-    made_id = decision_id(occasion.topic, occasion.partition, occasion.offset, policy.key)
     bound = _bind(draft, rows, made_id)
     action = "null"
     if reason in SERVING and bound is not None:
@@ -57,9 +56,16 @@ def _quoted(text: str | None) -> str:
     return "null" if text is None else f'"{text}"'
 
 
-def _moves(policy: CompiledPolicy, recorded: Row | None) -> bool:
+def _binding(policy: CompiledPolicy, recorded: Row | None) -> Row | None:
+    """The recorded assignment, unless the policy moves its unit or it was drawn for another decision alone."""
+    if recorded is None or OF_DECISION in recorded:
+        return None
+    return None if policy.reassign and _moves(policy, recorded) else recorded
+
+
+def _moves(policy: CompiledPolicy, recorded: Row) -> bool:
     """A version that says `reassign` moves a unit, but never out of its holdout. No other version may."""
-    return recorded is not None and recorded["rule_version"] < policy.rule_version and not recorded["holdout"]
+    return bool(recorded["rule_version"] < policy.rule_version and not recorded["holdout"])
 
 
 def _reason(draft: Draft, stop: Stop | None) -> str:
@@ -80,8 +86,10 @@ def _bind(draft: Draft, rows: UnitRows, made_id: str) -> Row | None:
         rows.hold(policy.holdout.name, draft.held)
     if draft.existing is not None or not (draft.assigned or draft.holdout):
         return draft.existing
+    for_one = draft.assigned and policy.model is not None and policy.model.is_per_decision
+    unit = draft.occasion.unit
     bound = {
-        "assignment_id": assignment_id(draft.occasion.unit, policy.key, policy.rule_version),
+        "assignment_id": own_assignment_id(made_id) if for_one else assignment_id(unit, policy.key, policy.rule_version),
         "rule_version": policy.rule_version,
         "phase": policy.phase,
         "variant": draft.variant if draft.assigned else None,
@@ -92,6 +100,10 @@ def _bind(draft: Draft, rows: UnitRows, made_id: str) -> Row | None:
         "exposed_us": None,
         "served": None,
     }
+    if for_one:
+        bound[OF_DECISION] = True
+    if not policy.exposed_on_decision:
+        keep_shown(rows, policy.key)
     rows.assign(policy.key, bound)
     return bound
 

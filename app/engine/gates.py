@@ -6,7 +6,7 @@ A gate reads the draft (one policy, one unit, one record) and notes on it what i
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from app.contract.model import BY_MODEL, BY_WEIGHTS, SCORE
+from app.contract.model import SCORE
 from app.engine.bucketing import choose_variation, hash_unit, in_namespace
 from app.engine.models.model import CompiledModel, Judgement
 from app.engine.policies import CompiledPolicy
@@ -44,8 +44,8 @@ class Draft:
     """A decision while its gates run: the one object of it that changes. What leaves the engine is made from it."""
 
     __slots__ = (
-        "assigned", "bucket", "cause", "chosen_by", "eligible", "existing", "held", "holdout", "judgement", "late", "new_timer",
-        "occasion", "pending", "policy", "variant",
+        "assigned", "bucket", "cause", "chosen_by", "decision_id", "eligible", "existing", "held", "holdout", "judgement",
+        "late", "new_timer", "occasion", "pending", "policy", "variant",
     )  # fmt: skip
 
     def __init__(
@@ -56,13 +56,15 @@ class Draft:
         existing: Row | None,
         held: bool | None,
         pending: Row | None,
+        decision_id: str,
     ) -> None:
         self.policy = policy
         self.occasion = occasion
         self.cause = cause
-        self.existing = existing  # the assignment that binds; a `reassign` version has set it aside
+        self.existing = existing  # the assignment that binds: none that a `reassign` version set aside or one decision had
         self.held = held  # what was found of the policy's named holdout before; None: never asked
         self.pending = pending
+        self.decision_id = decision_id
         self.eligible = False
         self.holdout = False
         self.assigned = False
@@ -170,11 +172,9 @@ def _chosen(draft: Draft, model: CompiledModel) -> str | Stop:
     if judgement.unavailable is not None:
         return Stop("model_unavailable", judgement.unavailable)
     draft.assigned = True
-    unit = draft.occasion.unit
-    draft.chosen_by = BY_WEIGHTS if model.is_compared(draft.policy.seed, unit) else BY_MODEL
-    if draft.chosen_by == BY_MODEL:
-        draft.variant = model.drawn(judgement, draft.policy.seed, unit)
-    return f"{draft.variant} by {draft.chosen_by}"
+    seed, unit = draft.policy.seed, draft.occasion.unit
+    draft.chosen_by, draft.variant = model.choice(judgement, seed, unit, draft.decision_id, draft.variant)
+    return f"{draft.variant} by {draft.chosen_by}{', for this decision alone' if model.is_per_decision else ''}"
 
 
 def _judged(draft: Draft) -> Judgement:

@@ -9,6 +9,7 @@ from app.contract.ids import outcome_id
 from app.contract.journal import OUTCOME_SCHEMA
 from app.contract.times import format_us
 from app.contract.topics import OUTCOMES
+from app.engine.former import is_of_decision
 from app.engine.policies import CompiledPolicy, OutcomeRule, Policies
 from app.engine.rows import Row
 from app.engine.values import Output
@@ -18,6 +19,7 @@ def outcome_output(signal: Signal, assignments: dict[str, Row], policies: Polici
     """(outcome id, record) when the signal is an outcome of a policy that the unit was assigned by before it.
 
     The window counts from the exposure, of a unit not exposed from its assignment. A join out of its window is kept and marked.
+    Where variants are drawn at each decision it belongs to the last one before it, and names it.
     """
     joined = [
         _join(policy, rule, assignments[policy.key], at_us)
@@ -43,7 +45,7 @@ def outcome_output(signal: Signal, assignments: dict[str, Row], policies: Polici
 def _join(policy: CompiledPolicy, rule: OutcomeRule, assignment: Row, at_us: int) -> dict[str, Any]:
     exposed_us = assignment["exposed_us"]
     since_us = assignment["assigned_us"] if exposed_us is None else exposed_us
-    return {
+    joined = {
         "policy": policy.key,
         "variant": assignment["variant"],
         "assignment_id": assignment["assignment_id"],
@@ -55,3 +57,6 @@ def _join(policy: CompiledPolicy, rule: OutcomeRule, assignment: Row, at_us: int
         "outcome": rule.role,
         "within_window": rule.within_us is None or at_us - since_us <= rule.within_us,
     }
+    if is_of_decision(assignment):
+        joined["decision_id"] = assignment["decision_id"]
+    return joined

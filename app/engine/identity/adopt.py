@@ -21,7 +21,7 @@ def adopt(link: Adopt, record: InputRecord, state: State, policies: Policies, mo
     brought = given != own
     if brought:
         rows.take_over(given.assignments, given.holdouts)
-    aside = [row | {"policy": one.policy} for one in settled for row in one.aside]
+    aside = [*theirs.get("aside", {}).values(), *(row | {"policy": one.policy} for one in settled for row in one.aside)]
     if aside:
         set_aside(rows, aside)
     said: Json = {"anonymous": link.anonymous, "user": link.unit, "taken": link.taken}

@@ -2,7 +2,7 @@
 
 from app.contract.envelope import ANONYMOUS_PREFIX, Signal
 from app.contract.links import Adopt, Ask, RowItem
-from app.engine.identity.known import give_to, user_of
+from app.engine.identity.known import all_aside, give_to, user_of
 from app.engine.identity.meet import ask
 from app.engine.policies import Policies
 from app.engine.record import Json, journal_output, json_field
@@ -64,6 +64,8 @@ def _give(rows: UnitRows, user: str, record: InputRecord, state: State, moment: 
 def _packed(rows: UnitRows, state: State) -> list[tuple[RowItem, ...]]:
     """Assignments and holdouts; then each timer for itself, which carries an event as large as any. All leave the rows."""
     first = {"assignments": rows.assignments, "holdouts": rows.holdouts}
+    if former := all_aside(rows):
+        first["aside"] = former
     answers: list[tuple[RowItem, ...]] = [((ASSIGNMENTS, rows.key, encode(first)),) if any(first.values()) else ()]
     for policy, waiting in sorted(rows.pending.items()):
         key = timer_key(waiting["due_us"], waiting["timer_id"])

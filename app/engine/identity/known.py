@@ -1,9 +1,10 @@
-"""What the assignments row of a unit remembers of logins, as its field "identity".
+"""What the assignments row of a unit remembers of logins, and of assignments that are not in force, as its field "identity".
 
 of an anonymous unit  {"user", "linked_us"}: whose it is.
 of a user             {"devices": {anonymous id: {"asked_us", "until_us"} | {"linked_us"}}, "links",
                       "aside": {assignment id: {...}}}: the devices that were asked for or have answered, how many brought
                       something, and assignments that lost against the user's own, each with its `policy`.
+of any unit           {"aside"} too, of assignments that were drawn for one decision each: app/engine/former.py.
 
 Both are bounded: the oldest entry makes room.
 """
@@ -62,8 +63,24 @@ def set_aside(rows: UnitRows, entries: list[Row]) -> None:
     rows.know({**identity, "aside": aside})
 
 
+def forget(rows: UnitRows, policy: str, kept: int) -> None:
+    """Of the assignments of a policy that were set aside, only so many of the newest stay."""
+    identity = rows.identity or {}
+    found = identity.get("aside", {})
+    of_policy = sorted((row["assigned_us"], name) for name, row in found.items() if row["policy"] == policy)
+    old = {name for _, name in of_policy[: len(of_policy) - kept]} if len(of_policy) > kept else set()
+    if old:
+        rows.know({**identity, "aside": {name: row for name, row in found.items() if name not in old}})
+
+
+def all_aside(rows: UnitRows) -> dict[str, Row]:
+    """assignment id -> assignment, with its `policy`."""
+    found: dict[str, Row] = (rows.identity or {}).get("aside", {})
+    return found
+
+
 def aside(rows: UnitRows, policy: str, assignment_id: str) -> Row | None:
-    """An assignment of the same person that lost against the one in force."""
+    """An assignment of the same person that is not in force, or not any more."""
     found: Row | None = None if rows.identity is None else rows.identity.get("aside", {}).get(assignment_id)
     return found if found is not None and found["policy"] == policy else None
 

@@ -9,12 +9,16 @@
   an arm           held out              held out: the anonymous one's             held_out
   any              none                  the user's own                            (nothing is said)
 
+An arm that was drawn for one decision binds nobody. Against one that binds it counts as none, and is set aside; where neither
+binds, the user's own stays, and nobody is a crossover.
+
 A named holdout that either unit is in holds the assignments of the other one too, when the policy in force names it: such an
 arm becomes held out under its own id (held_out). Every arm that is not kept is set aside.
 """
 
 from typing import NamedTuple
 
+from app.engine.former import OF_DECISION, is_of_decision
 from app.engine.policies import Policies
 from app.engine.rows import Row
 
@@ -59,7 +63,8 @@ def _settle_one(
 ) -> Settled | None:
     """held: by named holdout, of the user and of the anonymous unit. None: the other one changes nothing."""
     by_own, by_theirs = (holdout is not None and of_one.get(holdout, False) for of_one in held)
-    if mine is not None and (other is None or mine["holdout"] or not other["holdout"]):
+    yields = is_of_decision(mine) and not is_of_decision(other)
+    if mine is not None and (other is None or mine["holdout"] or not (other["holdout"] or yields)):
         kept = _held_out(mine, by_theirs)
     else:
         assert other is not None, "one of the two has the policy"
@@ -68,12 +73,13 @@ def _settle_one(
     aside = tuple(row for row in both if not row["holdout"] and row is not kept)
     if kept["holdout"] and not all(row["holdout"] for row in both):
         verdict = "held_out"
-    elif mine is None:
-        verdict = "adopted"
     elif other is None:
         return None
+    elif mine is None or yields:
+        verdict = "adopted"
     else:
-        verdict = "agreed" if mine["variant"] == other["variant"] else "crossover"
+        bind = not (is_of_decision(mine) or is_of_decision(other))
+        verdict = "crossover" if bind and mine["variant"] != other["variant"] else "agreed"
     return Settled(policy, verdict, kept, aside)
 
 
@@ -81,7 +87,9 @@ def _held_out(row: Row, held: bool) -> Row:
     """As one that never had an arm: what was shown of it is set aside."""
     if row["holdout"] or not held:
         return row
-    return {**row, "variant": None, "holdout": True, "exposed_us": None, "served": None}
+    found = {**row, "variant": None, "holdout": True, "exposed_us": None, "served": None}
+    found.pop(OF_DECISION, None)  # a holdout binds
+    return found
 
 
 def _named_holdout(policy: str, policies: Policies) -> str | None:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.contract.ids import SEPARATOR
-from app.contract.model import SCORE, Linear, Model, Trees
+from app.contract.model import BY_MODEL, BY_WEIGHTS, SCORE, Linear, Model, Trees
 from app.engine.models import scorers
 from app.engine.models.choice import Rule, drawn, position, propensities
-from app.engine.models.features import Features
+from app.engine.models.features import Features, Vector
 
 Deviations = Callable[[Sequence[float]], list[float]]
 
@@ -62,10 +62,20 @@ class CompiledModel:
         self._deviations = _deviations(artefacts)
         self._rule: Rule | None = None if model.choose is None else propensities(model.choose)
         self._against = 0.0 if model.choose is None else model.choose.against
+        self._weights = tuple(weights)
         self._by_weights = [self._against * weight for weight in weights]
 
+    @property
+    def is_per_decision(self) -> bool:
+        """Whether it draws at each decision anew; the subject of its hashes is then the decision's id."""
+        return self.choose is not None and self.choose.per_decision
+
+    def vector(self, attributes: Mapping[str, Any]) -> Vector:
+        """What the model looks at."""
+        return self._features.of(attributes)
+
     def judge(self, attributes: Mapping[str, Any]) -> Judgement:
-        vector = self._features.of(attributes)
+        vector = self.vector(attributes)
         if vector.unavailable is not None:
             return Judgement(self.names, [], None, None, vector.digest, vector.defaulted, vector.unavailable)
         values = vector.values
@@ -81,14 +91,20 @@ class CompiledModel:
         chances = [by_weight + left * share for by_weight, share in zip(self._by_weights, shares, strict=True)]
         return Judgement(self.names, scores, shares, chances, vector.digest, vector.defaulted, None)
 
-    def is_compared(self, seed: str, unit: str) -> bool:
-        """Whether the unit is one of those that the model is compared with. Another hash than that of the draw."""
-        return position(f"{seed}{SEPARATOR}against", unit) < self._against
+    def choice(self, judgement: Judgement, seed: str, unit: str, decision: str, by_weights: str | None) -> tuple[str, str]:
+        """(who chose, variant), each by a hash of its own of the unit, or of the decision's id where each is drawn for.
 
-    def drawn(self, judgement: Judgement, seed: str, unit: str) -> str:
-        """The variant that the unit's hash draws from the probabilities."""
+        by_weights: what coverage has found, by the unit's hash. That is the same at all decisions of a unit, so where each is
+        drawn for the weights draw anew too.
+        """
         assert judgement.shares is not None
-        return self.names[drawn(position(seed, unit), judgement.shares)]
+        subject = decision if self.is_per_decision else unit
+        if position(f"{seed}{SEPARATOR}against", subject) >= self._against:
+            return BY_MODEL, self.names[drawn(position(seed, subject), judgement.shares)]
+        if self.is_per_decision:
+            return BY_WEIGHTS, self.names[drawn(position(f"{seed}{SEPARATOR}weights", subject), self._weights)]
+        assert by_weights is not None
+        return BY_WEIGHTS, by_weights
 
 
 def _score(artefact: Linear | Trees, kind: str, features: int) -> scorers.Score:
