@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ramp": ("app.guardian.ramp_commands", "ramp"),
     "guardian": ("app.guardian.commands", "guardian_app"),
     "ope": ("app.ope.commands", "ope"),
+    "drift": ("app.drift.commands", "drift"),
     "latency": ("app.latency", "latency"),
     "readiness": ("app.readiness.commands", "readiness"),
     "audit": ("app.audit.commands", "audit"),

@@ -89,8 +89,12 @@ class Outcomes(Strict):
     secondary: Annotated[tuple[Outcome, ...], Field(strict=False, max_length=MAX_METRICS)] = ()
 
 
+# A guardrail's metric that Truelift counts itself: how far a model's scores of a day are from those of its first week.
+SCORE_PSI = "score_psi"
+
+
 class Guardrail(Strict):
-    """event None: a metric that Truelift counts itself, such as not_rendered_rate."""
+    """event None: a metric that Truelift counts itself, such as not_rendered_rate or score_psi."""
 
     metric: Key
     event: EventName | None = None

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from app.contract.catalogue import Catalogue
-from app.contract.policy import RISK_CLASSES, Policy, highest_class
+from app.contract.policy import RISK_CLASSES, SCORE_PSI, Policy, highest_class
 from app.contract.topics import AUDIT_WINDOW_DAYS
 from app.engine.conditions import ConditionError, compile_condition, groups_named
 from app.governance.model_rules import model_problems, roots_of
@@ -59,6 +59,15 @@ def _variant_keys(body: Body, _: Catalogue) -> Iterator[Problem]:
 
 def _guardrail_metrics(body: Body, _: Catalogue) -> Iterator[Problem]:
     yield from _repeated(mappings(body, "guardrails"), "guardrails", "metric")
+    for index, guardrail in mappings(body, "guardrails"):
+        if guardrail.get("metric") != SCORE_PSI or guardrail.get("event") is not None:
+            continue
+        if body.get("model") is None:
+            what = f"{SCORE_PSI} watches the scores of a model, and the policy has none"
+            yield Problem(("guardrails", index, "metric"), what, "Leave it out, name its event, or give the policy a model")
+        if guardrail.get("worse_if") == "decrease":
+            what = f"{SCORE_PSI} says how far scores have moved, which is never better for being less than it was"
+            yield Problem(("guardrails", index, "worse_if"), what, "Write worse_if: increase")
 
 
 def _repeated(items: Iterable[tuple[int, Body]], group: str, field: str) -> Iterator[Problem]:

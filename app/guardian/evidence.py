@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from app.analysis.harm import Periods, log_evidence
-from app.contract.policy import Policy
+from app.contract.policy import SCORE_PSI, Policy
 from app.guardian.guardrails import Watched, watched
-from app.guardian.ledger import Hours, Span, is_once
+from app.guardian.ledger import Hours, Scores, Span, is_once
+from app.guardian.shift import Shift, shifts
 
 # The chance that a policy without any harm is ever paused, over all of its guardrails, arms and hours.
 ALPHA = 0.05
@@ -23,6 +24,8 @@ class Counts(Protocol):
     """What is asked of a ledger."""
 
     def counts(self, policy: str, version: int, rail: Watched, span: Span) -> tuple[Hours, Hours]: ...
+
+    def scores(self, policy: str, version: int, span: Span) -> Scores: ...
 
 
 class Judgement(NamedTuple):
@@ -58,14 +61,17 @@ class Judgement(NamedTuple):
         return f"{self.metric}: {ours}, {theirs}, after {self.hours} hours"
 
 
-def judge(ledger: Counts, policy: Policy, version: int, span: Span) -> Iterator[Judgement]:
-    """Of people assigned within the span, and what they met until its end."""
+def judge(ledger: Counts, policy: Policy, version: int, span: Span) -> Iterator[Judgement | Shift]:
+    """Of people assigned within the span, and what they met until its end; of scores, the days of the span."""
     control, *treatments = policy.arms()
     rails = list(watched(policy))
-    if not (rails and treatments):
+    if not rails:
         return
-    limit = math.log(len(rails) * len(treatments) / ALPHA)
+    limit = math.log(len(rails) * max(1, len(treatments)) / ALPHA)
     for rail in rails:
+        if rail.metric == SCORE_PSI and not rail.is_event:
+            yield from shifts(ledger.scores(policy.key, version, span), rail, span, ALPHA / len(rails))
+            continue
         joined, met = ledger.counts(policy.key, version, rail, span)
         for arm in treatments:
             found = _judgement(rail, arm, control, joined, met, limit)

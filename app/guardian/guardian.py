@@ -21,6 +21,7 @@ from app.guardian.evidence import Judgement, judge
 from app.guardian.guardrails import unwatched
 from app.guardian.ledger import Ledger, Span
 from app.guardian.reading import WAIT_MS, feed, places, take
+from app.guardian.shift import Shift
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def _pause(key: str, version: int, body: dict[str, Any]) -> Drafter:
     return draft
 
 
-def breaches(ledger: Ledger, policy: PolicyLog, span: Span) -> list[Judgement]:
+def breaches(ledger: Ledger, policy: PolicyLog, span: Span) -> list[Judgement | Shift]:
     """What stands against the version in force now."""
     version = policy.current
     return [] if version is None else [one for one in judge(ledger, version.policy, version.number, span) if one.is_breach]

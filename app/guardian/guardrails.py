@@ -7,18 +7,19 @@ not watched.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.contract.policy import Policy
+from app.contract.policy import SCORE_PSI, Policy
 
 # Not shown so long after it was delivered: it will not be.
 RENDER_SECONDS = 3_600
 LATE = "late_rate"
 NOT_RENDERED = "not_rendered_rate"
-# Counted by Truelift itself, each person once: decided too late; delivered, and never shown.
-BUILT_IN = (LATE, NOT_RENDERED)
+# Counted by Truelift itself. The first two each person once: decided too late; delivered, and never shown.
+BUILT_IN = (LATE, NOT_RENDERED, SCORE_PSI)
 
 
 class Watched(NamedTuple):
-    """role: guardrail[i], as outcome records carry it. bound: how much more often (absolute) than in the control is borne."""
+    """role: guardrail[i], as outcome records carry it. bound: how much more often (absolute) than in the control is borne; of
+    scores, the PSI that is."""
 
     role: str
     metric: str

@@ -9,14 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from app.contract.ids import is_own
 from app.contract.topics import DECISION_DELIVERY, EXPOSURES, JOURNAL, OUTCOMES
+from app.guardian.cells import cell_of
 
 SOURCES = (JOURNAL, EXPOSURES, OUTCOMES, DECISION_DELIVERY)
-Kind = Literal["assigned", "late", "held_out", "delivered", "shown", "met"]
+Kind = Literal["assigned", "late", "held_out", "delivered", "shown", "met", "scored"]
 
 
 class Fact(NamedTuple):
-    """About one person under one rule version. what: the arm (assigned), the guardrail's role (met), else empty."""
+    """About one unit under one rule version: a person, or a decision where variants are drawn for each (unit: its assignment).
+    what: the arm (assigned), the guardrail's role (met), name and cell of a score (scored), else empty."""
 
     kind: Kind
     policy: str
@@ -37,9 +40,11 @@ def facts(topic: str, key: bytes | None, value: bytes) -> list[Fact]:
 def _journal(body: Mapping[str, Any], _: str) -> Iterator[Fact]:
     unit = str(body.get("unit"))
     for decision in body.get("decisions") or ():
+        yield from _scored(decision, unit)
         if decision["mode"] != "live" or decision["kind"] != "experiment" or decision["assignment_id"] is None:
             continue
-        place = decision["policy"], decision["rule_version"], unit
+        whom = _whom(unit, decision["assignment_id"], decision.get("decision_id"))
+        place = decision["policy"], decision["rule_version"], whom
         if decision["holdout"]:
             yield Fact("held_out", *place, "")
         elif decision["variant"] is not None:
@@ -49,15 +54,25 @@ def _journal(body: Mapping[str, Any], _: str) -> Iterator[Fact]:
                 yield Fact("late", *place, "")
 
 
+def _scored(decision: Mapping[str, Any], unit: str) -> Iterator[Fact]:
+    """Of every decision that a model was asked for: whoever is kept to a variant is scored where eligibility asks."""
+    model = decision.get("model")
+    if model is not None and decision["mode"] == "live":
+        for name, score in model["scores"].items() if "scores" in model else ():
+            yield Fact("scored", decision["policy"], decision["active_rule_version"], unit, f"{name} {cell_of(score)}")
+
+
 def _exposure(body: Mapping[str, Any], key: str) -> Iterator[Fact]:
     shown = body["experiment"]
-    yield Fact("shown", shown["key"], shown["rule_version"], key, "")
+    whom = _whom(key, shown.get("assignment_id"), body.get("decision_id"))
+    yield Fact("shown", shown["key"], shown["rule_version"], whom, "")
 
 
 def _outcome(body: Mapping[str, Any], _: str) -> Iterator[Fact]:
     for joined in body["assignments"]:
         if joined["outcome"].startswith("guardrail[") and not joined["holdout"]:
-            yield Fact("met", joined["policy"], joined["rule_version"], body["unit"], joined["outcome"])
+            whom = _whom(body["unit"], joined.get("assignment_id"), joined.get("decision_id"))
+            yield Fact("met", joined["policy"], joined["rule_version"], whom, joined["outcome"])
 
 
 def _delivery(body: Mapping[str, Any], key: str) -> Iterator[Fact]:
@@ -66,7 +81,17 @@ def _delivery(body: Mapping[str, Any], key: str) -> Iterator[Fact]:
         return
     policy, version = said.get("policy"), said.get("rule_version")
     if isinstance(policy, str) and type(version) is int:
-        yield Fact("delivered", policy, version, key, "")
+        yield Fact("delivered", policy, version, _whom(key, _text(said, "assignment_id"), _text(said, "decision_id")), "")
+
+
+def _whom(unit: str, assignment: str | None, decision: str | None) -> str:
+    """Whom a fact is about: the unit, or one decision about it, where that has an assignment of its own."""
+    return assignment if assignment is not None and is_own(assignment, decision) else unit
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    found = said.get(name)
+    return found if isinstance(found, str) else None
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], str], Iterator[Fact]]] = {

@@ -1,11 +1,13 @@
-"""The guardian's people: since when each is assigned, and when each first met what guardrails count. SQLite, one file.
+"""The guardian's people: since when each is assigned, and when each first met what guardrails count; and how the scores of
+models lie, hour by hour. SQLite, one file.
 
 Owns the one promise of the guardian: the facts of a record and the offset behind it are one transaction, so that a kill at any
-time neither loses nor doubles one. Refuses order: of each kind of fact the earliest is kept, so that the same records give the
-same ledger however their topics came interleaved. It can be thrown away: the topics make it anew.
+time neither loses nor doubles one. Refuses order: of each kind of fact the earliest is kept, and scores are counted, so that
+the same records give the same ledger however their topics came interleaved. It can be thrown away: the topics make it anew.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +19,20 @@ from app.guardian.intake import Fact
 
 IN_MEMORY = Path(":memory:")
 _RENDER_US = RENDER_SECONDS * 1_000_000
+# Raised when records would give other facts than before: a ledger of another layout is made anew from the topics.
+LAYOUT = 2
+_EMPTY = f"""
+DROP TABLE IF EXISTS facts; DROP TABLE IF EXISTS scores; DROP TABLE IF EXISTS judged; DROP TABLE IF EXISTS offsets;
+PRAGMA user_version = {LAYOUT};
+"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (
   policy TEXT, version INTEGER, kind TEXT, role TEXT, unit TEXT, arm TEXT, at_us INTEGER,
   PRIMARY KEY (policy, version, kind, role, unit)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (
+  policy TEXT, version INTEGER, name TEXT, hour INTEGER, cell INTEGER, decisions INTEGER,
+  PRIMARY KEY (policy, version, name, hour, cell)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS judged (only INTEGER PRIMARY KEY CHECK (only = 1), until_us INTEGER);
 CREATE TABLE IF NOT EXISTS offsets (topic TEXT, partition INTEGER, next_offset INTEGER, PRIMARY KEY (topic, partition));
@@ -28,6 +40,13 @@ CREATE TABLE IF NOT EXISTS offsets (topic TEXT, partition INTEGER, next_offset I
 _KEEP = """
 INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET at_us = excluded.at_us, arm = excluded.arm WHERE excluded.at_us < at_us
+"""
+_COUNT = """
+INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET decisions = decisions + excluded.decisions
+"""
+_SCORES = """
+SELECT name, hour, cell, decisions FROM scores
+WHERE policy = :policy AND version = :version AND hour >= :since AND hour < :until ORDER BY 1, 2, 3
 """
 # Each: (arm, hour, people) of those who came to be at risk, and of those who met it, both of people assigned before until_us.
 _PEOPLE = "facts AS p WHERE p.policy = :policy AND p.version = :version AND p.kind = 'assigned' AND p.at_us >= :since"
@@ -57,6 +76,8 @@ class Span(NamedTuple):
 
 # arm -> hour since 1970 -> people
 Hours = dict[str, dict[int, int]]
+# score's name -> hour since 1970 -> cell (cells.py) -> decisions
+Scores = dict[str, dict[int, dict[int, int]]]
 
 
 class Ledger:
@@ -70,6 +91,8 @@ class Ledger:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(self._path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
+        if self._connection.execute("PRAGMA user_version").fetchone() != (LAYOUT,):
+            self._connection.executescript(_EMPTY)
         self._connection.executescript(_SCHEMA)
         return self
 
@@ -91,9 +114,17 @@ class Ledger:
 
     def take(self, topic: str, partition: int, found: Iterable[tuple[int, Fact]], next_offset: int) -> None:
         """found: (microseconds of the record, fact)."""
+        kept, counted = [], Counter[tuple[str, int, str, int, int]]()
+        for at_us, fact in found:
+            if fact.kind == "scored":
+                name, cell = fact.what.split(" ")
+                counted[fact.policy, fact.version, name, at_us // HOUR_US, int(cell)] += 1
+            else:
+                kept.append(_row(at_us, fact))
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(_KEEP, [_row(at_us, fact) for at_us, fact in found])
+            self._connection.executemany(_KEEP, kept)
+            self._connection.executemany(_COUNT, [(*place, decisions) for place, decisions in counted.items()])
             self._connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)", (topic, partition, next_offset))
         except BaseException:
             self._connection.execute("ROLLBACK")
@@ -126,6 +157,15 @@ class Ledger:
         kind, role = ("met", rail.role) if rail.is_event else ("late", "")
         met = self._connection.execute(_MET, given | {"kind": kind, "role": role})
         return _hours(self._connection.execute(_AT_RISK, given)), _hours(met)
+
+    def scores(self, policy: str, version: int, span: Span) -> Scores:
+        """Decisions by cell, of each hour that lies within the span as a whole."""
+        given = {"policy": policy, "version": version}
+        hours = {"since": -(-span.since_us // HOUR_US), "until": span.until_us // HOUR_US}
+        found: Scores = {}
+        for name, hour, cell, decisions in self._connection.execute(_SCORES, given | hours):
+            found.setdefault(name, {}).setdefault(hour, {})[cell] = decisions
+        return found
 
 
 def is_once(rail: Watched) -> bool:

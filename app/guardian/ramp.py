@@ -15,6 +15,7 @@ from app.governance.state import PolicyLog
 from app.guardian.evidence import Counts, Judgement, judge
 from app.guardian.guardian import is_treating
 from app.guardian.ledger import Span
+from app.guardian.shift import Shift
 
 # Every step is seen through a whole day before the next: users of the night are not those of the morning.
 STEP_SECONDS = 86_400
@@ -85,7 +86,7 @@ def _guardrails_clean(now: Situation) -> Iterator[str]:
     yield from (f"the guardrail {one.metric} is not clean" for one in found if one.is_breach)
 
 
-def _judged(now: Situation) -> Iterator[Judgement]:
+def _judged(now: Situation) -> Iterator[Judgement | Shift]:
     version = now.policy.current
     assert version is not None
     return judge(now.counts, version.policy, version.number, Span(0, now.judged_us // HOUR_US * HOUR_US))

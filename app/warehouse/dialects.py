@@ -23,11 +23,13 @@ TYPES: dict[Kind, str] = {
 }
 # The join makes a table at each step; the metric's steps are repeated for every metric.
 JOIN = ("drills", "people", "asked", "triggers", "bound", "shown", "population", "counts")
-METRIC = ("covariate", "outcome", "metric", "over_time", "signals")
+METRIC = ("covariate", "outcome", "reacted", "metric", "over_time", "signals")
 # What validity alarms are read from; the last needs the outcomes of a metric.
 ALARMS = (
     "alarm_totals", "alarm_decided", "alarm_shown", "alarm_rerolled", "alarm_holdout", "alarm_days", "alarm_unshown",
 )  # fmt: skip
+# And those of a policy with a model: the first makes a table, after the drills and before the people.
+MODEL = ("scored", "score_edges", "score_days", "calibration")
 _PARAMETERS = """\
 -- Parameters, of every statement that names them:
 --   policy, first_version, last_version   the experiment: its key, and the rule versions that treat alike
@@ -38,7 +40,9 @@ _PARAMETERS = """\
 --   after_us, window_us, matured_us       events count after_us (0) to window_us behind the exposure; people count whose
 --                                         exposure is matured_us (0) old
 --   topic, before_us                      the covariate: signals of events.<event> in before_us (0: none) before the trigger
---   started_us, cycle_us, most            alarms: the start of the experiment, a cycle of its traffic, the most segments"""
+--   started_us, cycle_us, most            alarms: the start of the experiment, a cycle of its traffic, the most segments
+--   score_path, variant                   a model: the JSONPath of a score, and the variant that it is about
+--   from_day, to_day, edge_a .. edge_i    its days of reference, since 1970, and the bins that score_edges found there"""
 
 
 def script(dialect: Dialect) -> str:
@@ -47,7 +51,7 @@ def script(dialect: Dialect) -> str:
     parts.append(
         f"{_said_of('assignments', dialect)}\nCREATE OR REPLACE VIEW assignments AS\n{translated('assignments', dialect)}"
     )
-    parts += [f"{_said_of(name, dialect)}\n{translated(name, dialect)}" for name in (*JOIN, *METRIC, *ALARMS)]
+    parts += [f"{_said_of(name, dialect)}\n{translated(name, dialect)}" for name in (*JOIN, *METRIC, *ALARMS, *MODEL)]
     return "\n\n".join(parts)
 
 

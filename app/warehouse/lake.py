@@ -80,6 +80,10 @@ class Lake:
         named = set(_PARAMETER.findall(text))
         return self.connection.execute(text, {key: value for key, value in parameters.items() if key in named}).fetchall()
 
+    def drift_file(self, policy: str) -> Path:
+        """Where `truelift drift` leaves what it found of a policy's features."""
+        return drift_file(self._folder.parent, policy)
+
     def synced_us(self) -> int | None:
         """Everything that was recorded before this moment is in all tables; None: a sync never came to the end."""
         reached = [self._store.progress(table.name).synced_us for table in TABLES]
@@ -125,6 +129,10 @@ class Lake:
         dataset = arrow_dataset.dataset(paths, schema=table.schema().as_arrow(), filesystem=system, format="parquet")
         self.connection.register(f"{name}_files", dataset)
         self.connection.execute(f'CREATE VIEW {RAW}."{name}" AS SELECT * FROM "{name}_files"')
+
+
+def drift_file(warehouse: Path, policy: str) -> Path:
+    return warehouse / "drift" / f"{policy}.json"
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import pytest
 from app.analysis.alarms import ALARMS, Alarm, Facts, alarms, invalid
 from app.analysis.alarms.effects import OUTCOME_ALARMS, OutcomeFacts, outcome_alarms
 from app.analysis.alarms.facts import HeldOut, Shown, Totals
+from app.analysis.alarms.scored import Cell as Predicted
+from app.analysis.alarms.scored import Daily, Span
 from app.analysis.arms import HELD_OUT
 from app.analysis.cells import Cell
 from app.analysis.decay import Day
@@ -65,6 +67,9 @@ def clean(rng: np.random.Generator) -> Facts:
         Totals(PEOPLE, 400, sum(exposed.values()), 0),
         counts,
         records,
+        [_daily(rng, "A", ("weights", "model")), _daily(rng, "B")],
+        [_daily(rng, "views"), _daily(rng, "days_since")],
+        _calibration(rng),
     )
 
 
@@ -79,6 +84,23 @@ def fired(found: Facts) -> set[str]:
 
 def _shown(found: Facts, share: Callable[[Shown], float]) -> Facts:
     return found._replace(shown=[row._replace(people=round(row.people * share(row))) for row in found.shown])
+
+
+def _on_one_day(daily: Daily, bins: list[int]) -> Daily:
+    return daily._replace(days={**daily.days, FIRST_DAY + 12: bins})
+
+
+def _daily(rng: np.random.Generator, name: str, arms: tuple[str, ...] = ()) -> Daily:
+    """Ten bins alike, 190 decisions a day, half of them by each arm."""
+    days = {FIRST_DAY + at: rng.multinomial(190, [0.1] * 10).tolist() for at in range(DAYS)}
+    by_arm = {arm: rng.multinomial(190 * DAYS // 2, [0.1] * 10).tolist() for arm in arms}
+    return Daily(name, Span(FIRST_DAY, FIRST_DAY + 6), FIRST_DAY + DAYS - 1, days, by_arm)
+
+
+def _calibration(rng: np.random.Generator) -> list[Predicted]:
+    """What was predicted, and came as often."""
+    people = [int(n) for n in rng.multinomial(PEOPLE, [0.02] * 50)]
+    return [Predicted(n, n * (i + 0.5) / 50, int(rng.binomial(n, (i + 0.5) / 50))) for i, n in enumerate(people)]
 
 
 def _without_day(kind: str) -> Change:
@@ -134,6 +156,15 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "the holdout is made half as large": (
         "holdout drift",
         lambda f: f._replace(holdout=[r._replace(people=r.people // (2 if r.week and r.held_out else 1)) for r in f.holdout])),
+    "the model chooses for other people than the weights": (
+        "score by arm",
+        lambda f: f._replace(scores=[f.scores[0]._replace(by_arm={"weights": [200] * 10, "model": [100, 300] * 5})])),
+    "a sender scales what the model scores": (
+        "score drift", lambda f: f._replace(scores=[_on_one_day(f.scores[0], [19 + 4 * (n - 4) for n in range(10)])])),
+    "a field is no longer sent, and takes its default": (
+        "feature drift", lambda f: f._replace(features=[_on_one_day(f.features[0], [190, *[0] * 9])])),
+    "people convert half as often as predicted": (
+        "calibration", lambda f: f._replace(calibration=[c._replace(came=c.came // 2) for c in f.calibration])),
     "the holdout is shown it": ("holdout shown", lambda f: f._replace(totals=f.totals._replace(held_out_shown=40))),
 }  # fmt: skip
 
@@ -154,6 +185,24 @@ def test_clean_experiments_raise_an_alarm_in_one_of_a_hundred_at_most() -> None:
     rng = np.random.default_rng(20261123)
     false = sum(bool(fired(clean(rng))) for _ in range(REPETITIONS))
     assert false <= 0.01 * REPETITIONS + 3 * (0.01 * REPETITIONS) ** 0.5, false
+
+
+def test_drift_needs_a_reference_a_full_day_and_more_than_chance(facts: Facts) -> None:
+    planted = FAULTS["a sender scales what the model scores"][1](facts)
+    today = planted.scores[0]._replace(complete=FIRST_DAY + 11)
+    assert "score drift" not in fired(planted._replace(scores=[today])), "the day is not over"
+    young = planted.scores[0]._replace(reference=Span(FIRST_DAY + 100, FIRST_DAY + 106))
+    assert not [one for one in alarms(planted._replace(scores=[young])) if one.name == "score drift"]
+    few = _on_one_day(facts.scores[0], [2, 0, 0, 0, 1, 0, 0, 0, 0, 1])
+    assert "score drift" not in fired(facts._replace(scores=[few])), "PSI is large of four decisions by chance alone"
+
+
+def test_predictions_that_are_off_by_little_are_no_alarm_however_many_there_are(facts: Facts) -> None:
+    """Thirty thousand people tell four percent from nothing; nobody decides otherwise for it."""
+    surely = [Predicted(10_000, 5_000.0, 5_400), Predicted(10_000, 5_000.0, 5_400), Predicted(10_000, 6_000.0, 6_400)]
+    (reading,) = (one for one in alarms(facts._replace(calibration=surely)) if one.name == "calibration")
+    assert not reading.fires
+    assert reading.value == pytest.approx(0.04)
 
 
 def test_a_version_that_may_reassign_rerolls_nobody(facts: Facts) -> None:

@@ -149,6 +149,43 @@ def test_what_is_wrong_with_a_choice_is_said_at_its_place(change: Change, path: 
     assert word in found["model", *path]
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"reassign": True, "class": "sensitive"}, "reassign"),
+        ({"timing": {"delay_seconds": 60}}, "timing acts later"),
+        ({"timing": {"wait_for": {"event": "feature_used"}}}, "timing acts later"),
+    ],
+)
+def test_a_draw_at_each_decision_leaves_nothing_to_move_and_nothing_to_wait_for(change: dict[str, Any], word: str) -> None:
+    body = chooser()
+    body["model"]["choose"]["per_decision"] = True
+    assert problems(body) == {}
+    found = problems(body | change)
+    assert word in found["model", "choose", "per_decision"]
+    kept = chooser() | change
+    assert ("model", "choose", "per_decision") not in problems(kept), "a policy that keeps its variants may"
+
+
+def test_a_variant_s_own_delay_is_named() -> None:
+    body = chooser()
+    body["model"]["choose"]["per_decision"] = True
+    body["variants"][1]["timing"] = {"delay_seconds": 5}
+    assert "variants[1].timing" in problems(body)["model", "choose", "per_decision"]
+
+
+PSI = {"metric": "score_psi", "worse_if": "increase", "bound": 0.25, "action": "pause"}
+
+
+def test_a_guardrail_on_scores_needs_a_model_and_a_direction() -> None:
+    body = chooser() | {"guardrails": [PSI]}
+    assert problems(body) == {}
+    turned = problems(body | {"guardrails": [PSI | {"worse_if": "decrease"}]})
+    assert "never better" in turned["guardrails", 0, "worse_if"]
+    del body["model"]
+    assert "the policy has none" in problems(body, sealed=False)["guardrails", 0, "metric"]
+
+
 def test_a_personalization_compares_nothing() -> None:
     body = chooser()
     body["kind"] = "personalization"

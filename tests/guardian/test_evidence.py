@@ -8,13 +8,14 @@ import numpy as np
 import orjson
 import pytest
 
+from app.contract.ids import own_assignment_id
 from app.contract.policy import Policy
 from app.contract.times import HOUR_US
 from app.contract.topics import DECISION_DELIVERY, EXPOSURES, JOURNAL, OUTCOMES
 from app.guardian.evidence import judge
 from app.guardian.guardrails import Watched, unwatched
 from app.guardian.intake import Fact, facts
-from app.guardian.ledger import IN_MEMORY, Hours, Ledger, Span
+from app.guardian.ledger import IN_MEMORY, Hours, Ledger, Scores, Span
 from tests.warehouse.world import KEY, policy
 
 HOURS, USERS, RUNS = 28 * 24, 200, 300
@@ -41,6 +42,9 @@ class Drawn:
         joined = {arm: dict.fromkeys(range(self.hours), USERS) for arm in self.rates}
         met = {arm: self.chance.binomial(USERS, rate, self.hours).tolist() for arm, rate in self.rates.items()}
         return joined, {arm: dict(enumerate(values)) for arm, values in met.items()}
+
+    def scores(self, policy: str, version: int, span: Span) -> Scores:
+        return {}
 
 
 def breached(drawn: Drawn, rails: list[dict[str, Any]] = RAILS) -> list[str]:
@@ -164,6 +168,24 @@ def test_records_of_the_four_topics_say_what_guardrails_need() -> None:
     assert _read(OUTCOMES, outcome) == [Fact("met", KEY, 1, "u1", "guardrail[0]")]
     served = {"properties": {"served": "variant", "policy": KEY, "rule_version": 1}}
     assert _read(DECISION_DELIVERY, served) == [Fact("delivered", KEY, 1, "u1", "")]
+
+
+def test_where_each_decision_is_drawn_for_the_facts_are_about_the_decision() -> None:
+    own = own_assignment_id("d")
+    decision = {"policy": KEY, "rule_version": 1, "mode": "live", "kind": "experiment", "assignment_id": own, "holdout": False,
+                "variant": "B", "late": False, "sticky": False, "decision_id": "d"}  # fmt: skip
+    decided = {"unit": "u1", "decisions": [decision | {"model": {"chosen_by": "model"}}]}
+    assert _read(JOURNAL, decided) == [Fact("assigned", KEY, 1, own, "model")]
+    shown = {"experiment": {"key": KEY, "rule_version": 1, "assignment_id": own}, "decision_id": "d"}
+    assert _read(EXPOSURES, shown) == [Fact("shown", KEY, 1, own, "")]
+    joined = {"policy": KEY, "rule_version": 1, "holdout": False, "outcome": "guardrail[0]", "assignment_id": own}
+    assert _read(OUTCOMES, {"unit": "u1", "assignments": [joined | {"decision_id": "d"}]}) == [
+        Fact("met", KEY, 1, own, "guardrail[0]")
+    ]
+    said = {"served": "variant", "policy": KEY, "rule_version": 1, "assignment_id": own, "decision_id": "d"}
+    assert _read(DECISION_DELIVERY, {"properties": said}) == [Fact("delivered", KEY, 1, own, "")]
+    # A decision that serves what was assigned for good names an assignment which is not its own.
+    assert _read(DECISION_DELIVERY, {"properties": said | {"decision_id": "e"}}) == [Fact("delivered", KEY, 1, "u1", "")]
 
 
 @pytest.mark.parametrize("body", [{}, [], {"properties": None}, {"properties": {"served": "variant", "policy": 3}}])

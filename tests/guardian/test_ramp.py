@@ -16,7 +16,7 @@ from app.governance.writer import GovernanceWriter
 from app.guardian import ramp as ramp_module
 from app.guardian.commands import ledger_path
 from app.guardian.guardrails import Watched
-from app.guardian.ledger import Hours, Ledger, Span
+from app.guardian.ledger import Hours, Ledger, Scores, Span
 from app.guardian.ramp import STEP_SECONDS, Situation, in_the_way, next_step
 from app.guardian.ramp_commands import _ramp
 from app.settings import Settings
@@ -37,6 +37,9 @@ class Counted:
     def counts(self, policy: str, version: int, rail: Watched, span: Span) -> tuple[Hours, Hours]:
         joined = {arm: dict.fromkeys(range(10), self.people) for arm in ("A", "B")} if self.people else {}
         return joined, {"B": dict.fromkeys(range(10), self.met)}
+
+    def scores(self, policy: str, version: int, span: Span) -> Scores:
+        return {}
 
 
 def situation(chain: Chain, **changes: object) -> Situation:

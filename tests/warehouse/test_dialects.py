@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from app import cli
 from app.warehouse import lake
 from app.warehouse.columns import TABLES
-from app.warehouse.dialects import JOIN, METRIC, script, translated
+from app.warehouse.dialects import JOIN, METRIC, MODEL, script, translated
 from tests.warehouse.world import World, policy
 
 
@@ -23,8 +23,8 @@ def test_the_script_has_every_table_with_its_columns_and_every_step() -> None:
     for table in TABLES:
         named = [column.name for column in created[table.name].find_all(exp.ColumnDef)]
         assert named == [column.name for column in table.columns]
-    assert set(created) == {table.name for table in TABLES} | {"assignments", *JOIN, *METRIC} - {
-        "counts", "metric", "over_time", "signals",
+    assert set(created) == {table.name for table in TABLES} | {"assignments", *JOIN, *METRIC, *MODEL} - {
+        "counts", "metric", "over_time", "signals", "score_edges", "score_days", "calibration",
     }  # fmt: skip
     assert not re.search(r"\$[a-z]", re.sub(r"'[^']*'", "", printed)), "a parameter in DuckDB's spelling"
 

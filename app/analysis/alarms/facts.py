@@ -6,6 +6,8 @@ Owns the order of the SQL files and their parameters. Refuses to judge.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from app.analysis.alarms.features import read_features
+from app.analysis.alarms.scored import Cell, Daily, calibration, scores
 from app.analysis.arms import Sizes
 from app.analysis.cells import Stratum
 from app.analysis.experiment import Experiment
@@ -50,7 +52,8 @@ class Totals(NamedTuple):
 
 class Facts(NamedTuple):
     """decided: arm -> (in time, late) of the decisions that drew it. rerolled: rule version -> units that it moved.
-    days: kind of record -> day since 1970-01-01 -> records."""
+    days: kind of record -> day since 1970-01-01 -> records. The last three are of a policy with a model: what it said, what it
+    looked at (as the last `truelift drift` has found it), and what came of its predictions."""
 
     found: Experiment
     until_us: int
@@ -63,6 +66,9 @@ class Facts(NamedTuple):
     totals: Totals
     counts: Counts
     days: Mapping[str, Mapping[int, int]]
+    scores: Sequence[Daily] = ()
+    features: Sequence[Daily] = ()
+    calibration: Sequence[Cell] = ()
 
 
 def gather(lake: Lake, found: Experiment, join: Join) -> Facts:
@@ -92,4 +98,7 @@ def gather(lake: Lake, found: Experiment, join: Join) -> Facts:
         Totals(*totals),
         join.counts(),
         days,
+        list(scores(lake, found, join.until_us)),
+        read_features(lake.drift_file(found.key), found),
+        calibration(lake, found, given),
     )

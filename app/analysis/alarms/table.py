@@ -1,6 +1,6 @@
 """The table of alarms: each question, what it takes away, and what to do. In the order in which they explain each other."""
 
-from app.analysis.alarms import days, drift, lateness, rates, ratios
+from app.analysis.alarms import days, drift, lateness, rates, ratios, scores
 from app.analysis.alarms.alarm import Alarm, Question, alarm
 from app.analysis.alarms.facts import Facts
 
@@ -9,6 +9,8 @@ _RENDER = "Render and acknowledge all arms by the same code, the empty slot too"
 _SEGMENT = "Look at that segment's client: one arm is lost or never acknowledged there"
 _TRAIT = "Claim of everybody assigned, not of those in time; make that segment faster"
 _DRIFT = "Say whom the lift was measured of; go on until the new mix has been seen in whole weeks"
+_MODEL = "See which feature moved and why (truelift drift); a sender may have changed, or the model needs other people"
+_TRAIN = "Train the model on what came since, or choose by what it still gets right"
 
 ALARMS: tuple[Question[Facts], ...] = (
     Question("an arm is never acknowledged", "verdict", _RENDER, ratios.never_acknowledged),
@@ -35,6 +37,10 @@ ALARMS: tuple[Question[Facts], ...] = (
     Question("covariate drift by device", "none", _DRIFT, drift.covariate("device")),
     Question("covariate drift by locale", "none", _DRIFT, drift.covariate("locale")),
     Question("covariate drift by route", "none", _DRIFT, drift.covariate("route")),
+    Question("score by arm", "verdict", _DRAW, scores.alike_in_arms),
+    Question("score drift", "none", _MODEL, scores.drifted(lambda facts: facts.scores, "score of")),
+    Question("feature drift", "none", _MODEL, scores.drifted(lambda facts: facts.features, "feature")),
+    Question("calibration", "none", _TRAIN, scores.calibrated),
     Question("holdout drift", "holdout", "Compare the catalogue's versions: a holdout keeps its seed and size", drift.holdout),
     Question("holdout shown", "holdout", "Find who shows it past the decision: truelift check", rates.held_out_shown),
 )
