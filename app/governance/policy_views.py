@@ -12,6 +12,7 @@ from app.contract.times import format_us
 from app.errors import CallerError
 from app.governance.console import Json, PolicyKey, print_json, run
 from app.governance.log import Judged, fold_all, history
+from app.governance.model_difference import model_difference
 from app.governance.problems import did_you_mean
 from app.governance.state import PolicyLog, State, Version
 from app.settings import Settings
@@ -91,20 +92,29 @@ def diff_command(
     after: Annotated[int, typer.Argument(metavar="V2", min=1)],
     json: Json = False,
 ) -> None:
-    """What version V2 changes against version V1."""
+    """What version V2 changes against version V1. Of a model, in words: its numbers would fill hundreds of pages."""
     log = _log(run(fold_all(Settings())).state, key)
     old, new = _version(log, before), _version(log, after)
     names = f"{key} version {before}", f"{key} version {after}"
-    lines = list(difflib.unified_diff(_yaml(old.body).splitlines(), _yaml(new.body).splitlines(), *names, lineterm=""))
+    texts = [_yaml(_without_numbers(version.body)).splitlines() for version in (old, new)]
+    model, lines = model_difference(old.policy.model, new.policy.model), list(difflib.unified_diff(*texts, *names, lineterm=""))
     if json:
-        print_json({"key": key, "before": old.body, "after": new.body, "diff": lines})
+        print_json({"key": key, "before": old.body, "after": new.body, "model": model, "diff": lines})
         return
     out = Console(highlight=False, soft_wrap=True)
-    if not lines:
+    if not (lines or model):
         out.print("no difference")
+    for change in model:
+        out.print(f"model: {change}", markup=False, style="yellow")
     for line in lines:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
         out.print(line, markup=False, style=style)
+
+
+def _without_numbers(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with its model's hash in the place of the model."""
+    model = body.get("model")
+    return body if model is None else {**body, "model": {"sha256": model["sha256"]}}
 
 
 def log_command(
