@@ -1,7 +1,7 @@
 # make venv   an environment of its own in .venv, every version from requirements.lock (checked by hash)
 # make test   lint, types, import contracts, then every test, on a real Kafka that the tests start themselves
 # make check  the quick part of it: lint, types, import contracts and the tests that need no broker
-# make demo   the whole way on real input: from a fresh clone to one screen of figures
+# make demo   the whole way on real input: from a fresh clone to one screen of figures (CONSOLE=1: then the console, until Ctrl-C)
 # make bench  throughput and latency side by side with the yardsticks
 # make bench-peers  the counter job beside Kafka Streams, Quix, faust-streaming and a bare loop (OPTIONS="--only ours,bare")
 # make bench-scale  one worker's cost at more users, policies and history, with plots
@@ -45,7 +45,7 @@ check: lint types imports
 	$(BIN)/pytest -m "not kafka and not slow"
 
 demo: venv
-	$(BIN)/truelift demo
+	$(BIN)/truelift demo $(if $(CONSOLE),--console)
 
 bench: venv
 	$(BIN)/python -m tests.bench

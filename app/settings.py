@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     console_origin: str | None = Field(
         None, description="https://console.example.com, where people reach it through TLS; none: on this machine alone"
     )
+    console_workers: str = Field(
+        "", description="http://worker-1:6066[,…]: pages of workers that the console asks how they fare; none: this machine's"
+    )
 
     java_home: Path | None = Field(None, validation_alias="JAVA_HOME", description="Java for the embedded broker")
 
@@ -129,6 +132,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{text!r} is no origin; write https://console.example.com, without path")
         return None if text is None else text.rstrip("/")
 
+    @field_validator("console_workers", mode="after")
+    @classmethod
+    def _pages(cls, text: str) -> str:
+        for page in filter(None, (part.strip() for part in text.split(","))):
+            if not _ORIGIN(page):
+                raise ValueError(f"{page!r} is no address of a worker; write http://worker-1:6066, joined by commas")
+        return text
+
     @model_validator(mode="after")
     def _credentials_go_together(self) -> Self:
         self._credentials().check()
@@ -158,6 +169,11 @@ class Settings(BaseSettings):
     def console(self) -> Path:
         """The read model of the console, and the locked keys of the people who log in there."""
         return self.data_dir / "console"
+
+    def worker_pages(self) -> list[str]:
+        """Of the workers that the console asks."""
+        given = [page.strip().rstrip("/") for page in self.console_workers.split(",") if page.strip()]
+        return given or ([f"http://{self.web_bind}:{self.web_port}"] if self.web_port else [])
 
     def warehouse(self) -> Path:
         """Tables for analysis, and the checkpoints of replays: what is kept when Kafka's retention is over."""

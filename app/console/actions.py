@@ -66,15 +66,21 @@ def check_role(session: Session, record_type: RecordType) -> None:
 async def move(shared: Shared, session: Session, key: str, record_type: RecordType, form: Form) -> None:
     """Returns when the record is in the log and this console has seen it."""
     check_role(session, record_type)
-    log = shared.governed.state.policies.get(key)
-    if log is None:
-        raise CallerError(f"no policy {key!r}", "See the list of policies")
+    log = policy_log(shared, key)
     if record_type == "activated":
         overridden = form.get("without_readiness") == "yes"
         found = await evidence(shared.settings, key, _version(form), overridden=overridden)
-        await _write(shared, session, drafts.activate(key, _version(form), found), form)
+        await write(shared, session, drafts.activate(key, _version(form), found), form)
         return
-    await _write(shared, session, _DRAFTS[record_type](log, form), form)
+    await write(shared, session, _DRAFTS[record_type](log, form), form)
+
+
+def policy_log(shared: Shared, key: str) -> PolicyLog:
+    """CallerError: there is none."""
+    log = shared.governed.state.policies.get(key)
+    if log is None:
+        raise CallerError(f"no policy {key!r}", "See the list of policies")
+    return log
 
 
 async def propose(shared: Shared, session: Session, form: Form) -> Proposed:
@@ -84,11 +90,12 @@ async def propose(shared: Shared, session: Session, form: Form) -> Proposed:
     findings = validate_documents([document], state.catalogue, state.places())
     if any(not finding.warning for finding in findings):
         return Proposed("", findings)
-    await _write(shared, session, drafts.propose(document.value), form)
+    await write(shared, session, drafts.propose(document.value), form)
     return Proposed(str(document.value["key"]), [])
 
 
-async def _write(shared: Shared, session: Session, draft: Drafter, form: Form) -> None:
+async def write(shared: Shared, session: Session, draft: Drafter, form: Form) -> None:
+    """Returns when the record is in the log and this console has seen it. CallerError: no reason."""
     reason = form.get("reason", "").strip()
     if not reason:
         raise CallerError("there is no reason", "Say why: it stays in the log")

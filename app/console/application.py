@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from app.console import actions
+from app.console import actions, reports
 from app.console.attempts import Attempts
 from app.console.changes import Changes
 from app.console.feeding import Feeding
@@ -21,12 +21,27 @@ from app.console.groups import GroupsView
 from app.console.guards import Guards
 from app.console.live import Part, Streams
 from app.console.locked_keys import LockedKeys, WrongPassphraseError
+from app.console.looking import look
 from app.console.markup import tag, text
-from app.console.pages import entrance, experiment, overview, policies, records
+from app.console.pages import (
+    entrance,
+    experiment,
+    help_page,
+    letters,
+    log,
+    overview,
+    partitions,
+    policies,
+    record,
+    users,
+    whatif,
+)
 from app.console.parts import document, live, notice
+from app.console.retrying import send_back
 from app.console.sessions import WHOLE_SECONDS, Session, Sessions
 from app.console.shared import Shared, Visit
 from app.console.store import ReadModel
+from app.console.workers import WorkersView
 from app.edge.refusal import RefusalError
 from app.errors import CallerError, OperatorError
 from app.settings import Settings
@@ -41,16 +56,17 @@ PAGES: dict[str, tuple[str, Part, bool]] = {
     "/policies/{key}": ("Policy", policies.policy, False),
     "/policies/{key}/experiment": ("Experiment", experiment.experiment, False),
     "/propose": ("Propose", entrance.propose, False),
-    "/users": ("Users", records.users, False),
-    "/journal/{place}": ("Journal record", records.journal, False),
-    "/partitions": ("Partitions", records.groups, True),
-    "/deadletters": ("Dead letters", records.dead_letters, False),
-    "/deadletters/{place}": ("Dead letter", records.dead_letter, False),
-    "/log": ("Log", records.log, False),
-    "/help": ("Help", entrance.help_page, False),
+    "/users": ("Users", users.users, False),
+    "/journal/{place}": ("Journal record", record.journal, False),
+    "/partitions": ("Partitions", partitions.groups, True),
+    "/deadletters": ("Dead letters", letters.dead_letters, False),
+    "/deadletters/{place}": ("Dead letter", letters.dead_letter, False),
+    "/log": ("Log", log.log, False),
+    "/help": ("Help", help_page.help_page, False),
 }
 PARTS: dict[str, Part] = {path: page for path, (_, page, is_live) in PAGES.items() if is_live} | {
-    "/policies/{key}": policies.activity
+    "/policies/{key}": policies.activity,
+    "/policies/{key}/experiment": experiment.reports,
 }
 
 
@@ -65,6 +81,7 @@ class ConsoleApplication:
         self.failure: BaseException | None = None
         self.shared = Shared(
             settings, model, changes, governed, Feeding(settings, model, changes), GroupsView(settings),
+            WorkersView(settings), reports.Reports(settings.console() / "reports", changes),
             LockedKeys(settings.console() / "keys"), Sessions(lambda: governed.state), Attempts(),
         )  # fmt: skip
         self._streams = Streams()
@@ -76,7 +93,11 @@ class ConsoleApplication:
             "/login": self._log_in,
             "/logout": self._log_out,
             "/propose": self._propose,
+            "/policies/{key}/look": self._look,
+            "/policies/{key}/audit": self._audit,
+            "/policies/{key}/what-if": self._what_if,
             "/policies/{key}/{move}": self._move,
+            "/deadletters/{place}/retry": self._retry,
         }
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in writing.items()]
         routes.append(Route("/login", self._login_page, methods=["GET"]))
@@ -92,6 +113,7 @@ class ConsoleApplication:
         self.shared.feeding.start()
 
     async def stop(self) -> None:
+        await self.shared.reports.close()
         await self.shared.feeding.stop()
         await self.shared.groups.close()
         await self.shared.governed.stop()
@@ -196,6 +218,38 @@ class ConsoleApplication:
             return Response("There is no such move.", 404)
         await actions.move(self.shared, session, request.path_params["key"], move, form)
         return RedirectResponse(f"/policies/{request.path_params['key']}", 303)
+
+    async def _look(self, request: Request) -> Response:
+        session, form = await self._writing(request)
+        actions.check_role(session, "looked")
+        key, told, signer = request.path_params["key"], dict(self.shared.governed.stories), session.key
+        reason = form.get("reason", "").strip()
+        self.shared.reports.begin(f"looks-{key}", lambda: look(self.shared.settings, key, told, signer, reason))
+        return RedirectResponse(f"/policies/{key}/experiment", 303)
+
+    async def _audit(self, request: Request) -> Response:
+        await self._writing(request)
+        key = actions.policy_log(self.shared, request.path_params["key"]).key
+        self.shared.reports.begin(f"audit-{key}", lambda: reports.audit(key))
+        return RedirectResponse(f"/policies/{key}/experiment", 303)
+
+    async def _what_if(self, request: Request) -> Response:
+        await self._writing(request)
+        known = actions.policy_log(self.shared, request.path_params["key"])
+        version = whatif.waiting(known)
+        if version is None:
+            raise CallerError(f"no version of {known.key} waits", "Propose one")
+        body = policies.as_yaml(version)
+        self.shared.reports.begin(whatif.report_name(known.key, version.number), lambda: reports.what_if(body))
+        return RedirectResponse(f"/policies/{known.key}", 303)
+
+    async def _retry(self, request: Request) -> Response:
+        session, form = await self._writing(request)
+        place = request.path_params["place"]
+        result = await send_back(self.shared, session, place, form)
+        if result.outcome == "refused":
+            raise CallerError(f"the dead letter {place} cannot be sent back: {result.why}", "See where it came from")
+        return RedirectResponse(f"/deadletters/{place}?said={result.outcome}", 303)
 
 
 def _said(error: str, status: int) -> Response:

@@ -21,15 +21,18 @@ from app.settings import Settings
 
 
 class GovernedView:
-    """`start` returns when the log is read to its end. records: all, oldest first."""
+    """`start` returns when the log is read to its end. records: all, oldest first. stories: of the policies, from the records
+    that were applied, as the blinding rule wants them."""
 
     def __init__(self, settings: Settings, changes: Changes) -> None:
         self.records: list[Judged] = []
         self.genesis = ""
+        self.stories: dict[str, Story] = {}
         self.on_failure: Callable[[BaseException], None] = lambda error: None
         self._fold = Fold(root_public_key(settings))
         self._log = GovernanceLog(settings)
         self._changes = changes
+        self._told: dict[str, list[Told]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -68,23 +71,9 @@ class GovernedView:
             and (judged.record.policy == key or (judged.record.policy is None and judged.record.body.get("target") in targets))
         ]
 
-    def stories(self) -> dict[str, Story]:
-        """As the blinding rule wants them: from the records that were applied."""
-        found: dict[str, Story] = {}
-        for judged in self.records:
-            record = judged.record
-            if record is not None and judged.refusal is None and record.policy is not None:
-                told = Told(
-                    record.type,
-                    record.policy,
-                    record.rule_version or 0,
-                    record.body,
-                    record.role,
-                    record.reason,
-                    judged.append_us,
-                )
-                found.setdefault(record.policy, Story(record.policy)).take(told)
-        return found
+    def told(self, key: str) -> list[Told]:
+        """The policy's records that were applied, oldest first."""
+        return self._told.get(key, [])
 
     def _take(self, entry: Entry) -> None:
         if not self.genesis:
@@ -95,6 +84,11 @@ class GovernedView:
         except RefusedError:
             record = None
         self.records.append(Judged(entry.offset, entry.append_us, record, refusal))
+        if record is not None and refusal is None and record.policy is not None:
+            version = record.rule_version or 0
+            told = Told(record.type, record.policy, version, record.body, record.role, record.reason, entry.append_us)
+            self._told.setdefault(told.policy, []).append(told)
+            self.stories.setdefault(told.policy, Story(told.policy)).take(told)
         self._changes.tell()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

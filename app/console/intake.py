@@ -9,12 +9,12 @@ import zlib
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterable
-from math import ceil, log
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+from app.console.quantiles import bin_of
 from app.console.store import BUCKET_SECONDS, PLACES, ReadModel, prune
 from app.contract.times import SECOND_US, parse_us
 from app.contract.topics import DEADLETTER, DECISION_DELIVERY, EVENT_PREFIX, EXPOSURES, JOURNAL, OUTCOMES
@@ -23,9 +23,6 @@ from app.warehouse.feed import Piece
 from app.warehouse.rows import SourceRecord
 
 TOPICS = (JOURNAL, EXPOSURES, OUTCOMES, DECISION_DELIVERY, DEADLETTER)
-# Of a histogram: each bin is 10 % wider than the one before, so a percentile is within 10 % of the true one.
-BIN_RATIO = 1.1
-_LOG_RATIO = log(BIN_RATIO)
 PACK_LEVEL = 1
 
 _ADD = {
@@ -34,8 +31,10 @@ _ADD = {
     "latency": "INSERT INTO latency VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
     "shown": "INSERT INTO shown VALUES(?,?,?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
     "served": "INSERT INTO served VALUES(?,?,?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
-    "assigned": ("INSERT INTO arms VALUES(?,?,?,?,?,0) ON CONFLICT DO UPDATE SET assigned = assigned + excluded.assigned"),
-    "exposed": "INSERT INTO arms VALUES(?,?,?,?,0,?) ON CONFLICT DO UPDATE SET exposed = exposed + excluded.exposed",
+    "assigned": "INSERT INTO arms VALUES(?,?,?,?,?,0,0) ON CONFLICT DO UPDATE SET assigned = assigned + excluded.assigned",
+    "late": "INSERT INTO arms VALUES(?,?,?,?,0,?,0) ON CONFLICT DO UPDATE SET late = late + excluded.late",
+    "exposed": "INSERT INTO arms VALUES(?,?,?,?,0,0,?) ON CONFLICT DO UPDATE SET exposed = exposed + excluded.exposed",
+    "rendered": "INSERT INTO rendered VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
     "outcomes": "INSERT INTO outcomes VALUES(?,?,?,?,?,?) ON CONFLICT DO UPDATE SET units = units + excluded.units",
     "strangers": (
         "INSERT INTO meta VALUES('strangers of ' || ?, ?) "
@@ -44,20 +43,11 @@ _ADD = {
 }
 
 
-def bin_of(milliseconds: float) -> int:
-    return max(0, ceil(log(max(milliseconds, 1.0)) / _LOG_RATIO))
-
-
-def milliseconds_of(number: int) -> float:
-    """The upper end of a bin."""
-    return float(BIN_RATIO**number)
-
-
 def take(model: ReadModel, pieces: Iterable[Piece]) -> None:
     """Rows and offsets of all pieces, or none of them."""
     with model.transaction() as writer:
         batch = _Batch(writer)
-        ends: dict[int, int] = {}
+        ends: dict[tuple[str, int], int] = {}
         for piece in pieces:
             for record in piece.records:
                 batch.take(record)
@@ -65,11 +55,9 @@ def take(model: ReadModel, pieces: Iterable[Piece]) -> None:
                 "INSERT INTO offsets VALUES(?,?,?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
                 (piece.topic, piece.partition, piece.next_offset),
             )
-            if piece.topic == JOURNAL:
-                ends[piece.partition] = piece.next_offset
+            ends[piece.topic, piece.partition] = piece.next_offset
         batch.write()
-        if ends:
-            prune(writer, batch.newest_bucket, ends)
+        prune(writer, batch.newest_bucket, ends)
 
 
 class _Batch:
@@ -81,6 +69,7 @@ class _Batch:
         self._sums: dict[str, Counter[tuple[Any, ...]]] = {name: Counter() for name in _ADD}
         self._journal: list[tuple[Any, ...]] = []
         self._decisions: list[tuple[Any, ...]] = []
+        self._steps: list[tuple[Any, ...]] = []
         self._governed: dict[int, int] = {}
         self._takers: dict[str, Callable[[SourceRecord, dict[str, Any]], None]] = {
             JOURNAL: self._take_journal,
@@ -100,6 +89,7 @@ class _Batch:
     def write(self) -> None:
         self._writer.executemany("INSERT INTO journal VALUES(?,?,?,?,?,?,?)", self._journal)
         self._writer.executemany("INSERT INTO decisions VALUES(?,?,?,?,?,?,?,?)", self._decisions)
+        self._writer.executemany("INSERT OR IGNORE INTO steps VALUES(?,?,?,?,?)", self._steps)
         for name, sums in self._sums.items():
             self._writer.executemany(_ADD[name], [(*key, count) for key, count in sums.items()])
 
@@ -120,6 +110,8 @@ class _Batch:
         if decisions and (took := latency["signal_to_decision_ms"]) is not None:
             self._sums["latency"][(bucket, event, bin_of(took))] += 1
             self._note_budget(event, latency["budget_ms"])
+        if "identity" in body:
+            self._take_link(place, decided_us, body["identity"])
         if self._governed.get(record.partition) != by:
             self._governed[record.partition] = by
             self._writer.execute(
@@ -135,11 +127,22 @@ class _Batch:
             return
         self._writer.execute("INSERT OR IGNORE INTO assignments VALUES(?)", (UUID(made["assignment_id"]).bytes,))
         if self._changed():
-            self._sums["assigned"][(made["policy"], made["rule_version"], made["variant"] or "", int(made["holdout"]))] += 1
+            arm = made["policy"], made["rule_version"], made["variant"] or "", int(made["holdout"])
+            self._sums["assigned"][arm] += 1
+            self._sums["late"][arm] += bool(made["late"])
 
     def _changed(self) -> bool:
         (count,) = self._writer.execute("SELECT changes()").fetchone()
         return bool(count)
+
+    def _take_link(self, place: int, at_us: int, said: dict[str, Any]) -> None:
+        pair = said["anonymous"], said["user"]
+        for unit, other in (pair, pair[::-1]):
+            self._writer.execute("INSERT OR IGNORE INTO links VALUES(?,?,?,?)", (unit, other, place, at_us))
+
+    def _step(self, ref: str, record: SourceRecord, at_us: int, said: str) -> None:
+        """What became of a decision or an assignment, to be found by its id."""
+        self._steps.append((UUID(ref).bytes, record.topic, record.partition * PLACES + record.offset, at_us, said))
 
     def _note_budget(self, event: str, budget_ms: int | None) -> None:
         if budget_ms is not None:
@@ -149,7 +152,11 @@ class _Batch:
         shown = body["experiment"]
         bucket = parse_us(body["ts"]) // SECOND_US // BUCKET_SECONDS
         self._sums["shown"][(bucket, shown["key"])] += 1
-        self._sums["exposed"][(shown["key"], shown["rule_version"], shown["variant"], 0)] += 1
+        arm = shown["key"], shown["rule_version"], shown["variant"]
+        self._sums["exposed"][(*arm, 0)] += 1
+        if (took := body["latency"]["signal_to_render_ms"]) is not None:
+            self._sums["rendered"][(*arm, bin_of(took))] += 1
+        self._step(body["decision_id"], record, record.timestamp_ms * 1_000, f"{shown['variant']} shown")
 
     def _take_outcome(self, record: SourceRecord, body: dict[str, Any]) -> None:
         for joined in body["assignments"]:
@@ -160,10 +167,14 @@ class _Batch:
             if self._changed():
                 arm = joined["variant"] or "", int(joined["holdout"])
                 self._sums["outcomes"][(joined["policy"], joined["rule_version"], joined["outcome"], *arm)] += 1
+                self._step(joined["assignment_id"], record, record.timestamp_ms * 1_000, body["event_name"])
 
     def _take_delivery(self, record: SourceRecord, body: dict[str, Any]) -> None:
         bucket = record.timestamp_ms // 1_000 // BUCKET_SECONDS
-        self._sums["served"][(bucket, str(body["properties"]["served"]))] += 1
+        said = body["properties"]
+        self._sums["served"][(bucket, str(said["served"]))] += 1
+        if said.get("decision_id") is not None:  # there may have been nothing to serve
+            self._step(said["decision_id"], record, parse_us(said["delivered_ts"]), f"{said['served']} served")
 
     def _take_letter(self, record: SourceRecord, body: dict[str, Any]) -> None:
         source = body["source"]

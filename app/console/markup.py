@@ -9,7 +9,7 @@ from html import escape
 from typing import Union
 
 # Of HTML. A shape of SVG that is not closed would swallow those after it.
-VOID = frozenset({"meta", "link", "input", "br", "hr"})
+VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
 _FORBIDDEN = ("on", "style", "srcdoc")
 
 

@@ -28,6 +28,7 @@ SIGNS = {
     "draft": "·",
     "good": "✓",
     "bad": "✗",
+    "unknown": "?",
 }
 
 
@@ -47,11 +48,18 @@ def document(title: str, body: Child, session: Session | None, here: str = "") -
 
 
 def _top(session: Session, here: str) -> Html:
-    links = [tag("a", name, href=path, aria_current="page" if path == here else None) for path, name in NAVIGATION]
+    links = [tag("a", name, href=path, aria_current=_current(path, here)) for path, name in NAVIGATION]
     out = form("/logout", session, button("Log out", class_="quiet"), class_="person")
     who = tag("span", f"{session.actor} ", tag("small", ", ".join(session.roles)), class_="who")
-    brand = tag("a", "Truelift", href="/", class_="brand")
-    return tag("header", brand, tag("nav", links, aria_label="Pages"), tag("div", who, out, class_="me"))
+    brand = tag("a", tag("img", src="/static/icon.svg", alt=""), "Truelift", href="/", class_="brand")
+    return tag("header", tag("div", brand, tag("nav", links, aria_label="Pages"), tag("div", who, out, class_="me")))
+
+
+def _current(path: str, here: str) -> str | None:
+    """page: this one; true: one of its kind."""
+    if path == here:
+        return "page"
+    return "true" if path != "/" and here.startswith(f"{path}/") else None
 
 
 def form(path: str, session: Session, *children: Child, class_: str | None = None) -> Html:
@@ -89,13 +97,19 @@ def table(
         tag("table", tag("thead", head), tag("tbody", made)),
         class_="scroll",
         tabindex="0",
-        role="region",
+        role="group",
         aria_label=heads[0],
     )
 
 
 def badge(state: str, more: str = "") -> Html:
     return tag("span", tag("span", SIGNS.get(state, "·"), aria_hidden="true"), f" {state}{more}", class_=f"badge {state}")
+
+
+def check(kind: str, words: str) -> Html:
+    """kind: good | bad | unknown. The sign says it, the colour again; for those who see neither, the word."""
+    spoken = tag("span", {"good": "good: ", "bad": "bad: "}.get(kind, "not shown: "), class_="spoken")
+    return tag("span", tag("span", SIGNS[kind], class_=f"sign {kind}", aria_hidden="true"), spoken, words, class_="check")
 
 
 def moment(us: int) -> Html:

@@ -11,8 +11,10 @@ from app.console.feeding import Feeding
 from app.console.governed import GovernedView
 from app.console.groups import GroupsView
 from app.console.locked_keys import LockedKeys
+from app.console.reports import Reports
 from app.console.sessions import Session, Sessions
 from app.console.store import ReadModel
+from app.console.workers import WorkersView
 from app.settings import Settings
 
 
@@ -24,6 +26,8 @@ class Shared:
     governed: GovernedView
     feeding: Feeding
     groups: GroupsView
+    workers: WorkersView
+    reports: Reports
     keys: LockedKeys
     sessions: Sessions
     attempts: Attempts

@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.contract.topics import JOURNAL
 from app.errors import OperatorError
 from app.secret_files import OWNER_ONLY
 
-LAYOUT = "1"
+LAYOUT = "2"
 BUSY_SECONDS = 10.0
 # A place is one whole number, so that rows lie in a partition's order: partition * PLACES + offset.
 PLACES = 1 << 40
-# Of the journal, this many of the newest offsets of each partition stay; totals of all time do.
+# Of each topic, this many of the newest offsets of each partition stay; totals of all time do.
 KEPT_OFFSETS = 2_000_000
 BUCKET_SECONDS = 10
 KEPT_BUCKETS = 24 * 3_600 // BUCKET_SECONDS
@@ -28,7 +29,6 @@ KEPT_BUCKETS = 24 * 3_600 // BUCKET_SECONDS
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE offsets(topic TEXT, partition INTEGER, next_offset INTEGER, PRIMARY KEY(topic, partition)) WITHOUT ROWID;
-CREATE TABLE governance(offset INTEGER PRIMARY KEY, append_us INTEGER, refusal TEXT, raw BLOB);
 CREATE TABLE journal(place INTEGER PRIMARY KEY, unit TEXT, status TEXT, event TEXT, decided_us INTEGER,
     governance_offset INTEGER, body BLOB);
 CREATE INDEX journal_unit ON journal(unit, place);
@@ -46,8 +46,13 @@ CREATE TABLE shown(bucket INTEGER, policy TEXT, records INTEGER, PRIMARY KEY(buc
 CREATE TABLE served(bucket INTEGER, served TEXT, records INTEGER, PRIMARY KEY(bucket, served)) WITHOUT ROWID;
 CREATE TABLE budgets(event TEXT PRIMARY KEY, budget_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE assignments(assignment_id BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE arms(policy TEXT, rule_version INTEGER, variant TEXT, holdout INTEGER, assigned INTEGER, exposed INTEGER,
-    PRIMARY KEY(policy, rule_version, variant, holdout)) WITHOUT ROWID;
+CREATE TABLE arms(policy TEXT, rule_version INTEGER, variant TEXT, holdout INTEGER, assigned INTEGER, late INTEGER,
+    exposed INTEGER, PRIMARY KEY(policy, rule_version, variant, holdout)) WITHOUT ROWID;
+CREATE TABLE rendered(policy TEXT, rule_version INTEGER, variant TEXT, bin INTEGER, records INTEGER,
+    PRIMARY KEY(policy, rule_version, variant, bin)) WITHOUT ROWID;
+CREATE TABLE steps(ref BLOB, topic TEXT, place INTEGER, at_us INTEGER, said TEXT, PRIMARY KEY(ref, topic, place)) WITHOUT ROWID;
+CREATE INDEX steps_place ON steps(topic, place);
+CREATE TABLE links(unit TEXT, other TEXT, place INTEGER, at_us INTEGER, PRIMARY KEY(unit, other)) WITHOUT ROWID;
 CREATE TABLE reached(assignment_id BLOB, outcome TEXT, PRIMARY KEY(assignment_id, outcome)) WITHOUT ROWID;
 CREATE TABLE outcomes(policy TEXT, rule_version INTEGER, outcome TEXT, variant TEXT, holdout INTEGER, units INTEGER,
     PRIMARY KEY(policy, rule_version, outcome, variant, holdout)) WITHOUT ROWID;
@@ -55,6 +60,7 @@ CREATE TABLE deadletters(place INTEGER PRIMARY KEY, dead_us INTEGER, reason TEXT
     original BLOB);
 CREATE INDEX deadletters_reason ON deadletters(reason, place);
 CREATE INDEX deadletters_dead ON deadletters(dead_us);
+CREATE INDEX deadletters_source ON deadletters(source);
 """
 _TABLES_OF_BUCKETS = ("traffic", "reasons", "latency", "shown", "served")
 
@@ -135,15 +141,14 @@ class ReadModel:
             return None
 
 
-def prune(writer: sqlite3.Connection, bucket: int, ends: dict[int, int]) -> None:
-    """Keeps the file within its bounds. ends: of the journal, by partition."""
+def prune(writer: sqlite3.Connection, bucket: int, ends: dict[tuple[str, int], int]) -> None:
+    """Keeps the file within its bounds. ends: by topic and partition."""
     for table in _TABLES_OF_BUCKETS:
         writer.execute(f"DELETE FROM {table} WHERE bucket < ?", (bucket - KEPT_BUCKETS,))
-    for partition, end in ends.items():
+    for (topic, partition), end in ends.items():
         if end > KEPT_OFFSETS:
             first = partition * PLACES
-            for table in ("journal", "decisions"):
-                writer.execute(
-                    f"DELETE FROM {table} WHERE place >= ? AND place < ?",
-                    (first, first + end - KEPT_OFFSETS),
-                )
+            gone = first, first + end - KEPT_OFFSETS
+            writer.execute("DELETE FROM steps WHERE topic = ? AND place >= ? AND place < ?", (topic, *gone))
+            for table in ("journal", "decisions") if topic == JOURNAL else ():
+                writer.execute(f"DELETE FROM {table} WHERE place >= ? AND place < ?", gone)

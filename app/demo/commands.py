@@ -13,6 +13,7 @@ from rich.console import Console
 
 from app.demo.expectations import failures
 from app.demo.installation import Installation
+from app.demo.open_house import receive
 from app.demo.plan import ALL_PURCHASES, SCENES, Plan, check_data
 from app.demo.run import run
 from app.demo.screen import make_console, show, show_next_steps
@@ -28,6 +29,7 @@ def demo(
     rate: Annotated[float, typer.Option(min=10, help="Signals a second, of both feeds together.")] = _DEFAULT.rate,
     seed: Annotated[int, typer.Option(help="Of the generated sessions.")] = _DEFAULT.seed,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the broker running.")] = False,
+    with_console: Annotated[bool, typer.Option("--console", help="Then a worker and the console go on, until Ctrl-C.")] = False,
     skip: Annotated[
         list[str] | None,
         typer.Option(help=f"Leave out a scene ({', '.join(SCENES)}), to see the demo miss it; repeatable."),
@@ -45,8 +47,10 @@ def demo(
             facts = asyncio.run(run(plan, there, lambda text: _say(console, text)))
         except* TrueliftError as group:
             raise _first(group) from None
-    failed = failures(facts)
-    show(facts, failed, console)
+        failed = failures(facts)
+        show(facts, failed, console)
+        if with_console:
+            asyncio.run(receive(there, lambda text: console.print(text, highlight=False, soft_wrap=True, markup=False)))
     show_next_steps(_shown(there.folder), _truelift(), there.exports(), there.embedded and not keep, console)
     if failed:
         raise typer.Exit(1)

@@ -1,8 +1,8 @@
 """`python -m tests.bench [engine] [throughput] [latency]`: runs what is named (all by default), prints a table, writes JSON.
 
 `python -m tests.bench workers` is for itself, two to three minutes long.
-`python -m tests.bench edge`, `restore`, `memory`, `comeback`, `lift`, `models` and `scaling` have options (--help) and files
-of their own under results/.
+`python -m tests.bench edge`, `restore`, `memory`, `comeback`, `lift`, `models`, `console` and `scaling` have options (--help)
+and files of their own under results/.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from rich.table import Table
 
 from app.stream.broker import EmbeddedBroker
 from tests.bench import comeback, edge, engine, latency, lift, memory, models, restore, throughput, workers
+from tests.bench import console as paint
 from tests.bench.scaling import show as scaling
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("engine", "throughput", "latency")
 ALONE = {
     "edge": edge.main, "memory": memory.main, "restore": restore.main, "comeback": comeback.main, "lift": lift.main,
-    "models": models.main,
+    "models": models.main, "console": paint.main,
     "scaling": scaling.main,
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,19 @@ class Console(NamedTuple):
 
 @pytest.fixture(scope="session")
 def console(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    folder = tmp_path_factory.mktemp("console")
+    with console_in(tmp_path_factory.mktemp("console"), broker) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def staged(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """One of its own for scenes, whose warehouse tells of weeks that its topics have not."""
+    with console_in(tmp_path_factory.mktemp("staged"), broker) as found:
+        yield found
+
+
+@contextmanager
+def console_in(folder: Path, broker: str) -> Iterator[Console]:
     port = kept_ports(folder / "console-port.json", ["console"], {})["console"]
     with playground_in(folder, broker, f"console{port}", "https://app.example.com") as playground:
         settings = playground.settings.model_copy(update={"console_port": port})

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.console.attempts import FAILURES_OF_A_NAME, WINDOW_SECONDS, Attempts
 from app.console.locked_keys import LockedKeys, WrongPassphraseError
 from app.console.markup import Html, tag
-from app.console.plots import area
+from app.console.pictures.simple import area
 from app.console.store import ReadModel
 from app.errors import CallerError
 from app.governance.keys import SigningKey

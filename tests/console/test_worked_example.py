@@ -17,6 +17,7 @@ from tests.edge.process import PUBLIC_KEY
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 KEY = "console_try"
+AUDIT_SECONDS = 90
 
 
 def signal(console: Console, user: str, route: str = "/") -> None:
@@ -59,6 +60,12 @@ def test_propose_approve_activate_watch_and_kill_by_clicking(console: Console, b
     signal(console, "before-the-kill")
     browser.wait("[...document.querySelectorAll('[data-live] td')].some(cell => cell.innerText === 'assigned')")
 
+    person.open(f"/policies/{KEY}/experiment")
+    person.sees("Arms are kept apart from outcomes")
+    person.click("form[action$=audit] button")
+    browser.wait("document.querySelectorAll('.points .check').length === 10", seconds=AUDIT_SECONDS)
+
+    person.open(f"/policies/{KEY}")
     person.move(KEY, "killed", "support calls")
     person.sees("killed by ann: support calls")
     for number in range(8):

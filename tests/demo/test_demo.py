@@ -1,13 +1,17 @@
 """Small demos as a person starts them: one that shows everything, and one that misses something and says so."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.stream.broker_folder import folder_of
+from app.stream.ports import kept_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
@@ -16,10 +20,23 @@ LIMIT_SECONDS = 300
 
 
 def demo(data_dir: Path, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TRUELIFT_")}
-    environment |= {"TRUELIFT_DATA_DIR": str(data_dir), **more}
-    command = [sys.executable, "-c", "from app.cli import main; main()", "demo", *SMALL, *options]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=LIMIT_SECONDS, check=False)
+    return subprocess.run(
+        command(*options),
+        capture_output=True,
+        text=True,
+        env=environment(data_dir, **more),
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-c", "from app.cli import main; main()", "demo", *SMALL, *options]
+
+
+def environment(data_dir: Path, **more: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TRUELIFT_")}
+    return own | {"TRUELIFT_DATA_DIR": str(data_dir), **more}
 
 
 def test_a_small_demo_shows_everything_and_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -28,6 +45,31 @@ def test_a_small_demo_shows_everything_and_leaves_no_process_behind(tmp_path: Pa
     assert "every expectation holds" in done.stdout
     assert "lost 0, duplicated 0, rerolled 0" in done.stdout
     assert folder_of(tmp_path / "demo").running() is None
+    assert not processes_of(tmp_path)
+
+
+def test_a_demo_with_the_console_ends_with_its_address_and_goes_on_until_it_is_told_to_end(tmp_path: Path, broker: str) -> None:
+    port = kept_ports(tmp_path / "console-port.json", ["console"], {})["console"]
+    more = {"TRUELIFT_BROKER": broker, "TRUELIFT_CONSOLE_PORT": str(port)}
+    process = subprocess.Popen(
+        command("--console"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(tmp_path, **more)
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("Ctrl-C ends it"):
+            break
+    text = "".join(said)
+    assert f"console http://127.0.0.1:{port}" in text, text
+    passphrase = re.search(r"log in as ola \(operator\), passphrase (\S+)", text)
+    assert passphrase is not None, text
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"origin": f"http://127.0.0.1:{port}"}) as client:
+        assert client.post("/login", data={"name": "ola", "passphrase": passphrase[1]}).status_code == 303
+        assert "tips_wording_v1" in client.get("/policies").text
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    assert process.wait(LIMIT_SECONDS) == 0, text + rest
     assert not processes_of(tmp_path)
 
 

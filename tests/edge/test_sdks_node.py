@@ -1,10 +1,6 @@
 """Public Node SDKs, unmodified, against a real edge. Installed once into the user's cache by tests/edge/node/package.json."""
 
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -13,32 +9,21 @@ import pytest
 
 from tests.edge.process import PUBLIC_KEY, EdgeProcess
 from tests.edge.test_sdks_python import check_envelope, of_word
+from tests.npm import MISSING, installed
 
 HERE = Path(__file__).parent / "node"
-INSTALL_SECONDS = 300
 DRIVE_SECONDS = 60
 
 pytestmark = [
     pytest.mark.kafka,
-    pytest.mark.skipif(shutil.which("node") is None or shutil.which("npm") is None, reason="Node.js is not installed"),
+    pytest.mark.skipif(MISSING, reason="Node.js is not installed"),
 ]
 
 
 @pytest.fixture(scope="session")
 def sdks() -> Path:
     """The folder with node_modules, of exactly these versions; made once for all runs on this machine."""
-    wanted = (HERE / "package.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "truelift"
-    folder = cache / f"edge-sdks-{hashlib.sha256(wanted).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once
-        if not (folder / "installed").exists():
-            (folder / "package.json").write_bytes(wanted)
-            command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=INSTALL_SECONDS)
-            (folder / "installed").touch()
-    return folder
+    return installed(HERE / "package.json", "edge-sdks")
 
 
 def drive(sdks: Path, edge: EdgeProcess, sdk: str, word: str, *more: str, key: str = PUBLIC_KEY) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.console.markup import Html, tag, text
+from app.console.pages.policies import as_yaml
 from app.console.parts import button, card, field, form, notice
 from app.console.shared import Visit
 from app.governance.documents import Finding
@@ -18,10 +19,13 @@ def login(said: str | None = None, name: str = "") -> Html:
         action="/login",
     )
     why = tag("small", "It opens your signing key on this server, in memory, for this session. What you do is signed by you.")
-    return tag("div", card("Log in", notice("bad", said) if said else None, entry, why), class_="door")
+    head = tag("h1", "Truelift console")
+    return tag("div", head, card("Log in", notice("bad", said) if said else None, entry, why), class_="door")
 
 
 async def propose(visit: Visit, body: str = "", reason: str = "", findings: Sequence[Finding] = ()) -> Html:
+    if not body:
+        body = _begun(visit)
     wrong = [
         tag(
             "li",
@@ -39,7 +43,11 @@ async def propose(visit: Visit, body: str = "", reason: str = "", findings: Sequ
     editor = tag("textarea", body, name="body", rows=24, spellcheck="false", required=True, class_="editor", wrap="off")
     why = field("Why", tag("input", name="reason", value=reason, required=True, maxlength=500))
     return text(
-        card("Propose a policy", form("/propose", visit.session, field("YAML", editor), why, button("Propose")), wide=True),
+        card(
+            "Propose a policy",
+            form("/propose", visit.session, field("YAML, as the file in git has it", editor), why, button("Propose")),
+            wide=True,
+        ),
         card(
             "To be mended", tag("ul", wrong, class_="findings", role="alert"), tag("pre", listing, class_="listing"), wide=True
         )
@@ -48,12 +56,7 @@ async def propose(visit: Visit, body: str = "", reason: str = "", findings: Sequ
     )
 
 
-async def help_page(visit: Visit) -> Html:
-    tours = (
-        ("Platform team", ("truelift up", "truelift partitions", "truelift topics check")),
-        ("Analyst", ("truelift replay verify", "truelift audit KEY", "truelift lift KEY --as NAME")),
-        ("SRE", ("truelift deadletter list", "truelift drill kill KEY --as NAME", "truelift latency")),
-    )
-    return tag(
-        "div", [card(who, tag("ul", [tag("li", tag("code", line)) for line in lines])) for who, lines in tours], class_="cards"
-    )
+def _begun(visit: Visit) -> str:
+    """The newest version of the policy in the query, to be changed; empty without one."""
+    log = visit.shared.governed.state.policies.get(visit.query.get("policy", ""))
+    return "" if log is None else as_yaml(log.versions[log.newest])

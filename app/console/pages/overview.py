@@ -4,15 +4,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.console.intake import milliseconds_of
 from app.console.markup import Child, Html, tag, text
-from app.console.parts import badge, card, figure, link, notice, table
-from app.console.plots import against, area, bars
+from app.console.parts import badge, card, check, figure, link, notice, table
+from app.console.pictures.heat import heat
+from app.console.pictures.simple import against, area, bars
+from app.console.quantiles import milliseconds_of, percentile
 from app.console.shared import Visit
 from app.console.store import BUCKET_SECONDS
 
 WINDOW_SECONDS = 15 * 60
 BUCKETS = WINDOW_SECONDS // BUCKET_SECONDS
+MINUTE_BUCKETS = 60 // BUCKET_SECONDS
+MINUTES = WINDOW_SECONDS // 60
+NOTHING_DECIDED = "Nothing was decided in the last 15 minutes."
 # Records that are no signals: acknowledgements, logins, timers.
 NO_SIGNALS = ("experiment_exposure", "decision_delivery", "identify", "identity_links", "ticks")
 
@@ -29,7 +33,11 @@ async def overview(visit: Visit) -> Html:
     reasons = await rows("SELECT reason, SUM(records) n FROM reasons WHERE bucket > ? GROUP BY 1 ORDER BY n DESC", (first,))
     shown = await rows("SELECT policy, SUM(records) n FROM shown WHERE bucket > ? GROUP BY 1 ORDER BY n DESC", (first,))
     served = await rows("SELECT served, SUM(records) n FROM served WHERE bucket > ? GROUP BY 1 ORDER BY n DESC", (first,))
-    latency = await rows("SELECT event, bin, SUM(records) FROM latency WHERE bucket > ? GROUP BY 1, 2 ORDER BY 1, 2", (first,))
+    latency = await rows(
+        f"SELECT event, (bucket - ?) / {MINUTE_BUCKETS}, bin, SUM(records) FROM latency WHERE bucket > ? AND bucket <= ? "
+        "GROUP BY 1, 2, 3 ORDER BY 1, 3",
+        (first + 1, first, newest),
+    )
     budgets = dict(await rows("SELECT event, budget_ms FROM budgets"))
     return text(
         trouble(visit),
@@ -37,10 +45,11 @@ async def overview(visit: Visit) -> Html:
         tag(
             "div",
             card("Signals", area(_course(dict(traffic), newest), "signals a second, last 15 minutes", "signals/s"), wide=True),
-            card("Decisions by reason", _bars(reasons, "decisions by reason", "Nothing was decided.")),
+            card("Decisions by reason", _bars(reasons, "decisions by reason", NOTHING_DECIDED)),
             card("Decided within the budget", _budgets(latency, budgets)),
-            card("Exposures by policy", _bars(shown, "exposures by policy", "Nothing was shown.")),
-            card("Served by the edge", _bars(served, "served by the edge", "No delivery was said.")),
+            card("Latency against the budget, minute by minute", _heat(latency, budgets), wide=True),
+            card("Exposures by policy", _bars(shown, "exposures by policy", "Nothing was shown in the last 15 minutes.")),
+            card("Served by the edge", _bars(served, "served by the edge", "The edge served nothing in the last 15 minutes.")),
             class_="cards",
         ),
     )
@@ -77,6 +86,20 @@ def _figures(visit: Visit, traffic: dict[int, int], newest: int, reasons: list[A
     )
 
 
+def _heat(latency: Sequence[Any], budgets: dict[str, int]) -> Html:
+    found: dict[str, list[tuple[int, float, int]]] = {}
+    for event, minute, number, count in latency:
+        if event in budgets:
+            found.setdefault(event, []).append((minute, milliseconds_of(number), count))
+    if not found:
+        return tag("p", NOTHING_DECIDED, class_="empty")
+    made = [heat(event, counts, budgets[event], MINUTES) for event, counts in found.items()]
+    under = tag(
+        "small", "To the right: the last 15 minutes. Above the heavy line: later than the budget. Darker: more decisions."
+    )
+    return text(tag("div", made, class_="heats"), under)
+
+
 def _course(traffic: dict[int, int], newest: int) -> list[float]:
     """A second's signals in each whole bucket."""
     return [traffic.get(bucket, 0) / BUCKET_SECONDS for bucket in range(newest - BUCKETS, newest)]
@@ -88,24 +111,15 @@ def _bars(rows: Sequence[Any], title: str, empty: str) -> Html:
 
 def _budgets(latency: Sequence[Any], budgets: dict[str, int]) -> Html:
     bins: dict[str, list[tuple[int, int]]] = {}
-    for event, number, count in latency:
+    for event, _, number, count in latency:
         bins.setdefault(event, []).append((number, count))
     made = []
-    for event, counts in bins.items():
+    for event, unsorted in bins.items():
+        counts = sorted(unsorted)
         budget, p50, p99 = budgets.get(event), percentile(counts, 0.5), percentile(counts, 0.99)
         if budget is None:
             continue
-        within = badge("good" if p99 <= budget else "bad", "")
+        within = check("good", "within") if p99 <= budget else check("bad", "over")
         made.append((event, against(p50, p99, budget), f"{p50:,.0f}", f"{p99:,.0f}", f"{budget:,}", within))
-    shown = table(("event", "p50 to p99", "p50 ms", "p99 ms", "budget", "p99"), made, "Nothing was decided.", (2, 3, 4))
+    shown = table(("event", "p50 to p99", "p50 ms", "p99 ms", "budget ms", "p99"), made, NOTHING_DECIDED, (2, 3, 4))
     return text(shown, tag("small", "Signal to decision; percentiles are upper ends of bins 10 % wide."))
-
-
-def percentile(counts: Sequence[tuple[int, int]], share: float) -> float:
-    """The upper end of the bin that holds it. counts: (bin, records), ascending."""
-    wanted, seen = share * sum(count for _, count in counts), 0
-    for number, count in counts:
-        seen += count
-        if seen >= wanted:
-            return milliseconds_of(number)
-    return 0.0

@@ -8,8 +8,9 @@ import yaml
 from app.console.halting import stopped
 from app.console.markup import Child, Html, tag, text
 from app.console.pages.overview import trouble
+from app.console.pages.whatif import digest, what_if
 from app.console.parts import badge, button, card, definition, field, form, link, live, moment, table
-from app.console.plots import ramp
+from app.console.pictures.simple import ramp
 from app.console.shared import Visit
 from app.errors import CallerError
 from app.governance.log import Judged
@@ -48,8 +49,8 @@ async def policies(visit: Visit) -> Html:
             ", ".join(waiting),
         ))  # fmt: skip
     heads = ("policy", "state", "version", "coverage ‰", "class", "holdout", "owner", "rollback flag", "waiting")
-    propose = link("/propose", "Propose a policy") if visit.session.may("author") else None
-    return text(trouble(visit), tag("p", propose) if propose else None, table(heads, rows, "No policy yet.", (2, 3)))
+    propose = tag("p", link("/propose", "Propose a policy"), class_="beside") if visit.session.may("author") else None
+    return text(trouble(visit), propose, card(f"{len(rows)} policies", table(heads, rows, "No policy yet.", (2, 3)), wide=True))
 
 
 async def policy(visit: Visit) -> Html:
@@ -66,30 +67,33 @@ async def policy(visit: Visit) -> Html:
     path = f"/policies/{log.key}"
     return text(
         trouble(visit),
-        tag("p", link(f"{path}/experiment", "Exposures and outcomes")),
+        _beside(visit, log.key),
         tag(
             "div",
-            card("Now", facts, ramp(shown.policy.ramp, log.coverage_permille if log.current else 0)),
+            card("Now", facts, tag("h3", "Ramp"), ramp(shown.policy.ramp, log.coverage_permille if log.current else 0)),
             card("Moves", _moves(visit, log)),
-            card("Live", live(f"/live{path}", await activity(visit))),
-            card("Versions", *_versions(log)),
-            card("Who changed what, and why", timeline(visit.shared.governed.of(log.key)), wide=True),
-            card("Difference", _diff(visit, log), wide=True),
+            live(f"/live{path}", await activity(visit)),
+            card("Who changed what, and why", timeline(visit.shared.governed.of(log.key), ("policy",)), wide=True),
+            card("Versions and what they change", *_versions(log), _compare(visit, log), _diff(visit, log), wide=True),
             class_="cards",
         ),
     )
 
 
 async def activity(visit: Visit) -> Html:
-    """The newest decisions, and how quickly a stop took effect."""
-    key = _log(visit).key
+    """The newest decisions, how quickly a stop took effect, and what a version that waits would change."""
+    log = _log(visit)
+    key = log.key
     rows = [row for treated in (0, 1) for row in await visit.shared.rows(_NEWEST, (key, treated))]
     rows = sorted(rows, reverse=True)[:LISTED]
     made = [(moment(us), reason, variant, "yes" if treated else "no") for us, reason, variant, treated in rows]
-    return text(await stopped(visit, key), table(("decided", "reason", "variant", "treated"), made, "No decision yet."))
+    newest = table(("decided", "reason", "variant", "treated"), made, "Nothing was decided by it yet.")
+    return text(card("Decided just now", await stopped(visit, key), newest), await what_if(visit, log))
 
 
-def timeline(records: Sequence[Judged]) -> Html:
+def timeline(records: Sequence[Judged], without: Sequence[str] = ()) -> Html:
+    """without: columns that say the same in every row."""
+    heads = ("when", "what", "policy", "version", "who", "why", "detail")
     rows = []
     for judged in records:
         record = judged.record
@@ -103,7 +107,13 @@ def timeline(records: Sequence[Judged]) -> Html:
             moment(judged.append_us), text(record.type, " ", refused), record.policy or "", record.rule_version or "",
             f"{record.actor} ({record.role})", record.reason, detail,
         ))  # fmt: skip
-    return table(("when", "what", "policy", "version", "who", "why", "detail"), rows)
+    kept = [at for at, name in enumerate(heads) if name not in without]
+    return table([heads[at] for at in kept], [[row[at] for at in kept] for row in rows], "Nothing was changed yet.")
+
+
+def _beside(visit: Visit, key: str) -> Html:
+    again = link("/propose", "Propose a next version", policy=key) if visit.session.may("author") else None
+    return tag("p", link(f"/policies/{key}/experiment", "Experiment: course, verdict, audit"), again, class_="beside")
 
 
 def legal(log: PolicyLog) -> Iterator[tuple[RecordType, Version]]:
@@ -127,8 +137,10 @@ def _moves(visit: Visit, log: PolicyLog) -> Html:
 def _form(
     visit: Visit, key: str, record_type: RecordType, label: str, asked: Sequence[tuple[str, str, str]], version: Version
 ) -> Html:
+    known = {"what_if": digest(visit, key, version.number)}
     more: list[Child] = [
-        field(name, tag("input", name=field_name, autocomplete="off"), hint) for field_name, name, hint in asked
+        field(name, tag("input", name=field_name, value=known.get(field_name, ""), autocomplete="off"), hint)
+        for field_name, name, hint in asked
     ]
     if record_type == "activated":
         tick = tag("input", type="checkbox", name="without_readiness", value="yes")
@@ -150,6 +162,21 @@ def _versions(log: PolicyLog) -> list[Html]:
     return [table(("version", "state", "proposed by", "approved by"), rows)]
 
 
+def _compare(visit: Visit, log: PolicyLog) -> Html | None:
+    """Any two versions; a form that only reads."""
+    if len(log.versions) < 2:
+        return None
+    after = _number(visit.query.get("to"), log.newest)
+    before = _number(visit.query.get("from"), after - 1)
+
+    def chosen(name: str, now: int) -> Html:
+        options = [tag("option", str(number), value=number, selected=number == now) for number in sorted(log.versions)]
+        return tag("select", options, name=name)
+
+    pair = field("From version", chosen("from", before)), field("to version", chosen("to", after))
+    return tag("form", *pair, button("Compare", "quiet"), action=f"/policies/{log.key}", class_="search compare")
+
+
 def _diff(visit: Visit, log: PolicyLog) -> Html:
     """Between two versions of the query, else of the newest to the one before; of a single one, its body."""
     after = _number(visit.query.get("to"), log.newest)
@@ -158,15 +185,15 @@ def _diff(visit: Visit, log: PolicyLog) -> Html:
     if new is None:
         raise CallerError(f"{log.key} has no version {after}", f"It has {', '.join(map(str, log.versions))}")
     if old is None:
-        return tag("pre", _yaml(new))
+        return tag("pre", as_yaml(new), tabindex="0")
     lines = difflib.unified_diff(
-        _yaml(old).splitlines(), _yaml(new).splitlines(), f"version {before}", f"version {after}", lineterm="", n=100
+        as_yaml(old).splitlines(), as_yaml(new).splitlines(), f"version {before}", f"version {after}", lineterm="", n=100
     )
     kinds = {"+": "added", "-": "removed"}
-    return tag("pre", [tag("span", line + "\n", class_=kinds.get(line[:1])) for line in lines] or "no difference")
+    return tag("pre", [tag("span", line + "\n", class_=kinds.get(line[:1])) for line in lines] or "no difference", tabindex="0")
 
 
-def _yaml(version: Version) -> str:
+def as_yaml(version: Version) -> str:
     return yaml.safe_dump(version.body, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -92,6 +92,15 @@ class Browser:
         script = "const [n, done] = arguments; const step = i => i ? requestAnimationFrame(() => step(i - 1)) : done(); step(n)"
         self._post("execute/async", script=script, args=[count])
 
+    def run_async(self, script: str, *arguments: Any) -> Any:
+        """The same; its last argument is called with the answer."""
+        return self._post("execute/async", script=script, args=list(arguments))
+
+    def key(self, *keys: str) -> None:
+        """Pressed and released, one after the other, wherever the focus is."""
+        pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._post("actions", actions=[{"type": "key", "id": "keyboard", "actions": pressed}])
+
     def cdp(self, method: str, **parameters: Any) -> Any:
         """A command of the DevTools protocol."""
         return self._post("goog/cdp/execute", cmd=method, params=parameters)
