@@ -15,9 +15,12 @@ from agents.application import OUTPUTS, inputs_of
 from app.contract.topics import DEADLETTER, EVENT_PREFIX, GOVERNANCE, JOURNAL, REPLIES, TICKS, topic_specs
 from app.deadletter.retry import transactional_id
 from app.engine.values import TABLES
+from app.guardian.intake import SOURCES as GUARDED
+from app.readiness.measure import SOURCES as MEASURED
 from app.settings import Settings
 from app.stream.acls import Acl, Operation, Resource
 from app.stream.config import changelog_of, transactional_prefix
+from app.warehouse.columns import SOURCES as STORED
 
 LARGEST = "learns the largest record that it takes"
 _ANY_BYTES = 1 << 20  # the topics' names do not depend on it
@@ -73,8 +76,31 @@ def _worker(of: Installation) -> Iterator[Need]:
     )
 
 
-def _governance(of: Installation) -> Iterator[Need]:
+def _signer(of: Installation) -> Iterator[Need]:
     yield from of.on(GOVERNANCE, "appends signed records at the head of the log", "Read", "Write")
+
+
+def _governance(of: Installation) -> Iterator[Need]:
+    yield from _signer(of)
+    for topic in MEASURED:
+        yield from of.on(topic, "truelift readiness, which policy activate asks", "Read")
+
+
+def _guardian(of: Installation) -> Iterator[Need]:
+    """What it may decide is its signing key's: a pause."""
+    yield from _signer(of)
+    for topic in GUARDED:
+        yield from of.on(topic, "judges guardrails by it, and verifies what it said", "Read")
+
+
+def _ramp(of: Installation) -> Iterator[Need]:
+    """The rest of what it asks is in the warehouse and the guardian's ledger; what it may decide is its signing key's."""
+    yield from _signer(of)
+
+
+def _warehouse(of: Installation) -> Iterator[Need]:
+    for topic in STORED:
+        yield from of.on(topic, "stores it as rows", "Read")
 
 
 def _analyst(of: Installation) -> Iterator[Need]:
@@ -120,7 +146,10 @@ class Role(NamedTuple):
 
 ROLES: dict[str, Role] = {
     "worker": Role("truelift worker", _worker),
-    "governance": Role("whoever signs: truelift keys, policy, catalogue; drill, checkpoints", _governance),
+    "governance": Role("whoever signs: truelift keys, policy, catalogue, readiness, lift; drill, checkpoints", _governance),
+    "guardian": Role("truelift guardian", _guardian),
+    "ramp": Role("truelift ramp", _ramp),
+    "warehouse": Role("truelift warehouse sync", _warehouse),
     "analyst": Role("truelift replay, check, latency, deadletter list, policy list and log", _analyst),
     "producer": Role("truelift ingest, and every service that appends events", _producer),
     "edge": Role("truelift edge", _edge),

@@ -16,6 +16,7 @@ OF_IDS = frozenset({"missing_user", "reserved_user_id", "key_mismatch", "event_i
 # Fewer of an event type say nothing of its tail.
 LEAST_DECISIONS = 100
 LEAST_ARM = 100
+_SEE = "truelift topics init makes it, truelift acl governance lists the right to read it"
 
 
 class Answer(NamedTuple):
@@ -43,7 +44,8 @@ class Question(NamedTuple):
 
 
 def _signals(found: Figures) -> Answer:
-    return Answer(found.signals, f"{found.signals:,} signals")
+    unseen = f"; there is no {', '.join(found.unseen)} for this user: {_SEE}" if found.unseen else ""
+    return Answer(found.signals, f"{found.signals:,} signals{unseen}")
 
 
 def _ids(found: Figures) -> Answer:

@@ -31,9 +31,11 @@ class Figures:
     """signals: journalled ones, the rejected and repeated among them. rejected: by code.
 
     devices: anonymous ids that were identified; shared_devices: those of several users. since_us: only what was appended later.
+    unseen: topics that the brokers show this user nothing of.
     """
 
     since_us: int
+    unseen: tuple[str, ...] = ()
     signals: int = 0
     duplicates: int = 0
     rejected: dict[str, int] = field(default_factory=dict)

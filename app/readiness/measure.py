@@ -15,21 +15,26 @@ from app.readiness.figures import Budgeted, Figures, Rehearsal, Rehearsed
 from app.reading import PartitionReader, topics_here
 from app.settings import Settings
 
+# What it reads, the log aside.
+SOURCES = (JOURNAL, EXPOSURES, IDENTIFY)
 _OF_CLIENTS = frozenset(event_topic(name) for name in SERVICE_TYPES)
 
 
 async def measure(settings: Settings, since_us: int = 0) -> Figures:
-    """A topic that is not there holds nothing: before the first worker nothing is ready."""
+    """A topic that is not there holds nothing: before the first worker nothing is ready. To Kafka one without the right to read
+    it is the same, so the figures name what was not seen."""
     state = (await fold_all(settings)).state
     in_force = {key: log.current.policy for key, log in state.policies.items() if log.current is not None}
     counting = _Counting(since_us, {key: kind for key, policy in in_force.items() if (kind := rehearsal(policy)) is not None})
     here = await topics_here(settings)
-    for topic, take in ((JOURNAL, counting.journal), (EXPOSURES, counting.exposure), (IDENTIFY, counting.identity)):
+    for topic, take in zip(SOURCES, (counting.journal, counting.exposure, counting.identity), strict=True):
         for partition in here.get(topic, ()):
             async for timestamp_ms, body in _bodies(settings, topic, partition):
                 if timestamp_ms * 1000 >= since_us:
                     take(body)
-    return counting.figures(in_force)
+    found = counting.figures(in_force)
+    found.unseen = tuple(settings.topic(topic) for topic in SOURCES if topic not in here)
+    return found
 
 
 def rehearsal(policy: Policy) -> Rehearsal | None:

@@ -76,8 +76,11 @@ def activated(run: Run, key: str) -> dict[str, object]:
 
 def test_what_is_not_ready_is_refused_unless_the_log_says_that_it_was_overridden(run: Run, tmp_path: Path) -> None:
     key = approved(run, tmp_path)
-    with pytest.raises(CallerError, match=r"class low is not ready .*no signal was journalled.* --without-readiness"):
+    with pytest.raises(
+        CallerError, match=r"class low is not ready .*no signal was journalled.* --without-readiness"
+    ) as refused:
         run("policy", "activate", key, "--as", "ana", "--reason", "go")
+    assert "truelift acl governance lists the right to read it" in str(refused.value)
     assert "activated" not in run("policy", "log", key).output
     run("policy", "activate", key, "--without-readiness", "--as", "ana", "--reason", "a first try")
     found = activated(run, key)["readiness"]

@@ -41,8 +41,13 @@ from app.deadletter.retry import retry
 from app.errors import OperatorError
 from app.governance import drafts
 from app.governance.keyring import init_root, new_key
+from app.governance.keys import load_key
+from app.governance.writer import GovernanceWriter
+from app.guardian.guardian import Guardian
+from app.guardian.ledger import Ledger
 from app.ingest.candidate import Candidate
 from app.ingest.sender import ingest
+from app.readiness.measure import measure
 from app.replay.verify import verify
 from app.stream.acls import Acl, grant, granted, withdraw
 from app.stream.admin import admin_client, ensure_topics
@@ -51,6 +56,8 @@ from app.stream.broker_security import ADMIN, BrokerSecurity
 from app.stream.ports import kept_ports
 from app.stream.producer import TransactionalProducer
 from app.stream.scram import set_password
+from app.warehouse.store import Store
+from app.warehouse.sync import Sync
 from tests.edge.process import SERVER_KEY, EdgeProcess, write_key
 from tests.edge.process import envelope as edge_envelope
 from tests.security.conftest import installation
@@ -58,7 +65,7 @@ from tests.security.roles import Access, Cast, accesses, idle
 from tests.worker.audit import Audit, audit
 from tests.worker.house import House
 from tests.worker.journal import Journal
-from tests.worker.policies import bodies, catalogue
+from tests.worker.policies import HERO, TIPS, bodies, catalogue, policy
 from tests.worker.process import WorkerProcess, environment
 from tests.worker.traffic import Traffic, envelope
 
@@ -67,6 +74,17 @@ pytestmark = pytest.mark.kafka
 WORKER_SECONDS = 120
 EVENTS = {spec.name for spec in topic_specs(catalogue().event_types, 1) if spec.name.startswith(EVENT_PREFIX)}
 SERVED = inputs_of(catalogue().event_types)
+
+
+class Automatic(NamedTuple):
+    """signals: that readiness saw. rows: of the warehouse, by table. state: of the policy that the guardian paused.
+
+    permille: of the one that was ramped."""
+
+    signals: int
+    rows: dict[str, int]
+    state: str
+    permille: int
 
 
 class Life(NamedTuple):
@@ -79,6 +97,7 @@ class Life(NamedTuple):
     pages: str
     logs: str
     retried: set[str]
+    automatic: Automatic
 
 
 @asynccontextmanager
@@ -173,11 +192,34 @@ async def ask_for_a_reply(cast: Cast) -> None:
         assert orjson.loads((await consumer.getone(replies)).value)["input"]["event_id"] == event["event_id"]
 
 
+async def work_alone(cast: Cast, house: House, folder: Path) -> Automatic:
+    """Readiness, the guardian, a ramp and the warehouse, each by its own user and its own key."""
+    readied = await measure(cast.settings("governance"))
+    for name in ("guardian", "ramp"):
+        await new_key(cast.settings("governance"), name, name, (name,), reason="test")
+    await house.activate(policy(HERO, "page_view", "hero.variant", mode="shadow", coverage_permille=100, ramp=[100, 1000]))
+    guarding, ramping = cast.settings("guardian"), cast.settings("ramp")
+    async with GovernanceWriter(guarding, load_key(guarding, "guardian")) as writer:
+        with Ledger(folder / "ledger.sqlite") as ledger:
+            await Guardian(guarding, ledger, writer, lambda _: None).run(asyncio.Event(), once=True)
+        await writer.append(drafts.pause(TIPS), reason="its guardrail is breached", role="guardian")
+    async with GovernanceWriter(ramping, load_key(ramping, "ramp")) as writer:
+        await writer.append(drafts.ramp(HERO, 1000), reason="nothing is in the way", role="ramp")
+        state = (await writer.catch_up()).state
+    storing = cast.settings("warehouse")
+    with Store.open(storing) as store:
+        sync = Sync(storing, store, lambda _: None)
+        synced = await sync.run(follow=False, commit_seconds=1, stopping=asyncio.Event(), accept_loss=False)
+    paused = state.policies[TIPS].current
+    assert paused is not None
+    return Automatic(readied.signals, synced.rows, paused.state, state.policies[HERO].coverage_permille)
+
+
 async def live(cast: Cast, folder: Path, authorizer_log: Path) -> Life:
     first, second = worker_of(cast, folder, "first"), worker_of(cast, folder, "second")
     with ended(first, second):
         async with (
-            house_by(cast),
+            house_by(cast) as house,
             Journal(cast.settings("analyst")) as journal,
             Traffic(cast.settings("producer"), seed=1, journal=journal) as traffic,
         ):
@@ -199,13 +241,14 @@ async def live(cast: Cast, folder: Path, authorizer_log: Path) -> Life:
             analyst = cast.settings("analyst")
             assert (await verify(analyst)).all_identical
             assert (await check(analyst)).clean
+            automatic = await work_alone(cast, house, folder)
             for topic in sorted(EVENTS - SERVED.keys()):  # nobody consumes them yet
                 await traffic.send(topic.removeprefix(EVENT_PREFIX), b"no JSON", "u-1")
         letters = await newest_letters(cast.settings("retry"), Filter(), 500)
         await ingest(cast.settings("producer"), one_bad_line(), "a file")
         retried = {result.outcome for result in await retry(cast.settings("retry"), letters)}
     seen = {role: accesses(authorizer_log, cast.user(role)) for role in ROLES}
-    return Life(cast, folder, found, seen, pages, first.log + second.log, retried)
+    return Life(cast, folder, found, seen, pages, first.log + second.log, retried, automatic)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +267,12 @@ def test_the_worker_decides_journals_dies_and_is_replaced(life: Life) -> None:
     assert life.found.clean, str(life.found)
     assert life.found.statuses["decided"] > 0
     assert life.retried == {"submitted", "refused"}  # what an edge could not accept goes back to its sender, not to a topic
+
+
+def test_who_works_without_a_person_has_what_the_work_needs(life: Life) -> None:
+    assert life.automatic.signals > 0
+    assert (life.automatic.state, life.automatic.permille) == ("paused", 1000)
+    assert {"journal", "decisions", "governance", "identities"} <= {name for name, rows in life.automatic.rows.items() if rows}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -256,6 +305,9 @@ SENT_BY_CLIENTS = EVENTS | {DEADLETTER}
 WRITES: dict[str, set[str]] = {
     "worker": {REPLIES, TICKS, IDENTITY_LINKS, JOURNAL, EXPOSURES, OUTCOMES, DEADLETTER},
     "governance": {GOVERNANCE},
+    "guardian": {GOVERNANCE},
+    "ramp": {GOVERNANCE},
+    "warehouse": set(),
     "analyst": set(),
     "producer": SENT_BY_CLIENTS,
     "edge": SENT_BY_CLIENTS,
