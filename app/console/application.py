@@ -147,7 +147,8 @@ class ConsoleApplication:
             if session is None:
                 return RedirectResponse("/login", 303)
             made = await page(self._visit(request, session))
-            name = request.path_params.get("key", title)
+            params = request.path_params
+            name = params.get("key") or " ".join(filter(None, (title, params.get("place"))))
             body = text(tag("h1", name), live(f"/live{path}", made) if is_live else made)
             return HTMLResponse(document(name, body, session, path))
 

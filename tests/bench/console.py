@@ -6,6 +6,7 @@ screen (paint timing), and how much of it the server took. The records are made 
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import random
 import statistics
@@ -58,11 +59,12 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench console", description=__doc__)
     parser.add_argument("--policies", type=int, default=100)
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--picture", type=Path, help="also the overview, as PNG")
     options = parser.parse_args(arguments)
     if reason := missing():
         raise SystemExit(reason)
     with tempfile.TemporaryDirectory() as name, EmbeddedBroker(Path(name)) as broker:
-        found = measured(Path(name), broker.address, options.policies, options.records)
+        found = measured(Path(name), broker.address, options.policies, options.records, options.picture)
     table = Table("page", "first paint ms, median", "worst", "server ms, median", "KiB", title=f"wanted: {WANTED_MS} ms")
     for page, figures in found["pages"].items():
         table.add_row(page, *(f"{figures[column]:,.1f}" for column in ("paint_ms", "worst_paint_ms", "server_ms", "kib")))
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
     RESULTS.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
 
-def measured(folder: Path, broker: str, policies: int, records: int) -> dict[str, Any]:
+def measured(folder: Path, broker: str, policies: int, records: int, picture: Path | None = None) -> dict[str, Any]:
     port = kept_ports(folder / "port.json", ["console"], {})["console"]
     settings = Settings(broker=broker, data_dir=folder / "truelift", partitions=PARTITIONS, console_port=port, web_port=0)
     keys = [f"policy_{number:03}" for number in range(policies)]
@@ -83,6 +85,10 @@ def measured(folder: Path, broker: str, policies: int, records: int) -> dict[str
     with running(settings) as url, Browser(folder) as browser:
         log_in(browser, url)
         pages = {name: visited(browser, url + path) for name, path in paths_of(keys[0]).items()}
+        if picture is not None:
+            browser.open(f"{url}/")
+            browser.wait("document.querySelector('.heat') !== null")
+            picture.write_bytes(base64.b64decode(browser.cdp("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
     size = (settings.console() / "read_model.sqlite").stat().st_size
     read_model = {"policies": policies, "records": records, "bytes": size, "records_per_second": round(records / took)}
     return {"machine": describe(), "read_model": read_model, "wanted_ms": WANTED_MS, "pages": pages}

@@ -28,7 +28,7 @@ def paths_of(person: Person) -> dict[str, str]:
     person.open(f"/policies/{WAITING}")
     person.click("form[action$=what-if] button")
     person.sees("Digest", REPORT_SECONDS)
-    record = link_on(person, "/users?unit=u-4", "a[href^='/journal/']")
+    record = link_on(person, "/users?unit=u-4", ".event:last-child a[href^='/journal/']")
     letter = link_on(person, "/deadletters", "a[href^='/deadletters/']")
     return {
         "overview": "/", "policies": "/policies", "policy": f"/policies/{NUDGE}", "waiting": f"/policies/{WAITING}",

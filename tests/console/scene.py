@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from app.chaos.house import House
 from app.chaos.policies import NUDGE
+from app.contract.catalogue import DEFAULT_CATALOGUE
 from app.contract.times import format_us
 from app.contract.topics import event_topic
 from app.governance import drafts
@@ -32,12 +33,18 @@ class Scene:
         self._client = httpx.Client(base_url=console.playground.edge.url, auth=(PUBLIC_KEY, ""), timeout=20)
 
     def set(self, users: int) -> None:
+        with self._client:
+            self._play(users)
+
+    def _play(self, users: int) -> None:
+        asyncio.run(self.real_budgets())
         for number in range(users):
             self.visit(f"u-{number}", is_shown=number % 3 > 0, converts=number % 4 == 0)
         self.log_in()
         asyncio.run(self.refused())
         asyncio.run(self.waiting())
         weeks_of(self._console)
+        self.send(_event("page_view", PERSON, route="/app/onboarding") | {"anonymous_id": DEVICE})
 
     def visit(self, user: str, *, is_shown: bool, converts: bool) -> None:
         """Decided for in time, shown it or not, and an outcome or none."""
@@ -47,6 +54,8 @@ class Scene:
             if decision.get("exposure_token"):
                 more = {"properties": {"surface": decision["decision_point"], "decision_to_render_ms": 12.5}}
                 self.send(_event("experiment_exposure", user) | more | {"exposure_token": decision["exposure_token"]})
+        if number_of(user) % 2:
+            self._client.post("/ofrep/v1/evaluate/flags", json={"context": {"targetingKey": user, "plan": "pro"}})
         if converts:
             self.send(_event("activation_milestone", user) | {"properties": {"name": "project_created"}})
 
@@ -69,6 +78,13 @@ class Scene:
             for value in bad:
                 await producer.send_and_wait(settings.topic(event_topic("page_view")), value, key=b"u-1")
 
+    async def real_budgets(self) -> None:
+        """Those of the product, in place of the patient ones."""
+        async with House(self._console.playground.settings) as house:
+            known = house.ann.fold.state.catalogue.model_dump(mode="json")
+            real = DEFAULT_CATALOGUE.model_dump(mode="json")["event_types"]
+            await house.ann.append(drafts.catalogue(known | {"event_types": real}), reason="the product's own budgets")
+
     async def waiting(self) -> None:
         """The next version of a policy: proposed, with another text."""
         settings = self._console.playground.settings
@@ -76,6 +92,10 @@ class Scene:
         view = view | {"ramp": [100, 500, 1000], "coverage_permille": 100, "owner": "checkout"}
         async with House(settings) as house:
             await house.ann.append(drafts.propose(view), reason="slower ramp; checkout owns it now")
+
+
+def number_of(user: str) -> int:
+    return int(user.partition("-")[2])
 
 
 def weeks_of(console: Console) -> None:

@@ -25,7 +25,7 @@ def test_the_interval_is_drawn_at_looks_alone_one_for_each_arm() -> None:
     assert len(drawn(picture, "line", "interval")) == len(SEEN)
     assert len({re.search(r'x1="([\d.]+)"', line)[1] for line in drawn(picture, "line", "interval")}) == len(SEEN)  # type: ignore[index]
     assert drawn(picture, "polyline", "stroke") == [], "nothing joins two looks"
-    assert "-2.0 % to +22.0 %" in picture
+    assert "-2 % to +22 %" in picture
 
 
 def test_the_ramp_has_every_planned_look_each_step_and_each_halt() -> None:

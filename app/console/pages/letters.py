@@ -63,9 +63,13 @@ async def dead_letter(visit: Visit) -> Html:
     )
     return tag(
         "div",
-        card(f"Dead letter {name}", facts),
+        card("What was refused", facts),
         card("Send it back", _sending(visit, name)),
-        card("The original", tag("pre", raw[:SHOWN_ORIGINAL_BYTES].decode(errors="replace"), tabindex="0"), wide=True),
+        card(
+            "The original",
+            tag("pre", raw[:SHOWN_ORIGINAL_BYTES].decode(errors="replace"), tabindex="0", class_="raw"),
+            wide=True,
+        ),
         class_="cards",
     )
 

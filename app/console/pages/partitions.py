@@ -26,8 +26,8 @@ async def groups(visit: Visit) -> Html:
             f"{group.lag:,}",
             "" if group.bytes is None else f"{group.bytes // KIB:,}",
             f"{group.events:,}",
-            "" if group.per_second is None else f"{group.per_second:,.1f}",
-            "" if group.skew is None else f"{group.skew:.2f}",
+            "…" if group.per_second is None else f"{group.per_second:,.1f}",
+            "…" if group.skew is None else f"{group.skew:.2f}",
         )
         for group in sample.groups
     ]

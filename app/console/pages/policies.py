@@ -28,6 +28,7 @@ FORMS: tuple[tuple[RecordType, str, tuple[tuple[str, str, str], ...]], ...] = (
 )
 
 LISTED = 8
+CONTEXT_LINES = 3
 # Asked of each half of the index by itself: it is in order of time only there.
 _NEWEST = (
     "SELECT decided_us, reason, COALESCE(variant, ''), treated FROM decisions WHERE policy = ? AND treated = ? "
@@ -71,7 +72,7 @@ async def policy(visit: Visit) -> Html:
         tag(
             "div",
             card("Now", facts, tag("h3", "Ramp"), ramp(shown.policy.ramp, log.coverage_permille if log.current else 0)),
-            card("Moves", _moves(visit, log)),
+            card("What you may do", _moves(visit, log)),
             live(f"/live{path}", await activity(visit)),
             card("Who changed what, and why", timeline(visit.shared.governed.of(log.key), ("policy",)), wide=True),
             card("Versions and what they change", *_versions(log), _compare(visit, log), _diff(visit, log), wide=True),
@@ -88,7 +89,8 @@ async def activity(visit: Visit) -> Html:
     rows = sorted(rows, reverse=True)[:LISTED]
     made = [(moment(us), reason, variant, "yes" if treated else "no") for us, reason, variant, treated in rows]
     newest = table(("decided", "reason", "variant", "treated"), made, "Nothing was decided by it yet.")
-    return text(card("Decided just now", await stopped(visit, key), newest), await what_if(visit, log))
+    report = await what_if(visit, log)
+    return text(card("Decided just now", await stopped(visit, key), newest, wide=report is None), report)
 
 
 def timeline(records: Sequence[Judged], without: Sequence[str] = ()) -> Html:
@@ -185,9 +187,15 @@ def _diff(visit: Visit, log: PolicyLog) -> Html:
     if new is None:
         raise CallerError(f"{log.key} has no version {after}", f"It has {', '.join(map(str, log.versions))}")
     if old is None:
-        return tag("pre", as_yaml(new), tabindex="0")
+        body = tag("pre", as_yaml(new), tabindex="0")
+        return tag("details", tag("summary", f"The body of version {after}"), body)
     lines = difflib.unified_diff(
-        as_yaml(old).splitlines(), as_yaml(new).splitlines(), f"version {before}", f"version {after}", lineterm="", n=100
+        as_yaml(old).splitlines(),
+        as_yaml(new).splitlines(),
+        f"version {before}",
+        f"version {after}",
+        lineterm="",
+        n=CONTEXT_LINES,
     )
     kinds = {"+": "added", "-": "removed"}
     return tag("pre", [tag("span", line + "\n", class_=kinds.get(line[:1])) for line in lines] or "no difference", tabindex="0")

@@ -38,7 +38,7 @@ async def journal(visit: Visit) -> Html:
     return tag(
         "div",
         card("The way of this event", flow(await _stops(visit, name, body)), wide=True),
-        card(f"Journal record {name}", facts, wide=True),
+        card("What it says", facts, wide=True),
         *cards,
         class_="cards",
     )

@@ -59,8 +59,8 @@ async def _timeline(visit: Visit, unit: str) -> Html:
     empty = tag("p", f"The read model has no record of {unit}. It keeps the newest of each partition.", class_="empty")
     return tag(
         "div",
-        card("Identity", await _identity(visit, unit)),
-        card("Assignments", await _assignments(visit, unit)),
+        card("Identity", await _identity(visit, unit), wide=True),
+        card("Assignments", await _assignments(visit, unit), wide=True),
         card("Timeline, newest first", tag("ol", events, class_="timeline") if events else empty, wide=True),
         class_="cards",
     )

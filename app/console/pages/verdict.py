@@ -12,8 +12,7 @@ ALARMS_SHOWN = 8
 
 def verdict(kept: Report) -> Html:
     report = kept.body["report"]
-    number, planned = report["look"], report["looks"]
-    when = text(f"look {number} of {planned}, " if number else None, "records until ", moment(parse_us(report["looked_at"])))
+    when = text("records until ", moment(parse_us(report["looked_at"])))
     level = f"; p had to be below {report['level']:.4g}" if report["level"] else ""
     return text(
         tag("p", report["verdict"], class_="verdict"),

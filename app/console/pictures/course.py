@@ -3,6 +3,7 @@
 Both on one scale of days, so that they can be read above each other. Between looks nothing is drawn: nobody looked.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from app.console.markup import Html, tag, text
 from app.contract.times import HOUR_US
 
 DAY_US = 24 * HOUR_US
-WIDTH, LEFT, RIGHT = 960, 64, 16
+WIDTH, LEFT, RIGHT = 960, 56, 16
 FIELD_TOP, FIELD_BOTTOM = 26, 226
 RAMP_TOP, RAMP_BOTTOM = 256, 316
 MOST_Z = 6.0
@@ -93,7 +94,7 @@ def intervals(course: Course, seen: Sequence[Seen], now_us: int) -> Html:
         return FIELD_BOTTOM - (value - low) / (high - low) * height
 
     relative = all(one.is_relative for one in seen)
-    marks = [low + (high - low) * share for share in (0.1, 0.5, 0.9)]
+    marks = _round_marks(low, high)
     bars = []
     for one in seen:
         series = arms.index(one.arm)
@@ -113,6 +114,14 @@ def intervals(course: Course, seen: Sequence[Seen], now_us: int) -> Html:
         _now(scale, now_us, course),
         _days(scale, FIELD_BOTTOM + 18),
     )
+
+
+def _round_marks(low: float, high: float) -> list[float]:
+    """Some four of them, each a multiple of 1, 2 or 5 times a power of ten; not 0, which has a line of its own."""
+    wanted = (high - low) / 4
+    power = 10 ** math.floor(math.log10(wanted))
+    each = next(step * power for step in (1, 2, 5, 10) if step * power >= wanted)
+    return [number * each for number in range(math.ceil(low / each), math.floor(high / each) + 1) if number]
 
 
 def legend(arms: Sequence[str], against: str) -> Html:
@@ -145,9 +154,8 @@ def _funnel(limits: Sequence[tuple[float, float]]) -> list[Html]:
         around = f"{line[0][0]:.1f},{edge} {points} {line[-1][0]:.1f},{edge}"
         made.append(tag("polygon", points=around, class_="beyond"))
         made.append(tag("polyline", points=points, class_="limit"))
-    x, y = limits[len(limits) // 2]
-    word = "boundary: beyond it the difference is believed"
-    made.append(tag("text", word, x=x, y=max(y - 8, FIELD_TOP + 12), text_anchor="middle"))
+    word = "beyond the boundary a difference is believed"
+    made.append(tag("text", word, x=WIDTH - RIGHT - 8, y=FIELD_TOP + 16, text_anchor="end"))
     return made
 
 
@@ -162,7 +170,8 @@ def _steps(course: Course, scale: _Scale) -> list[Html]:
         made.append(tag("rect", x=f"{left:.1f}", y=f"{top:.1f}", width=f"{width:.1f}", height=f"{height:.1f}", class_="fill"))
         made.append(tag("line", x1=left, x2=max(right, left + 1), y1=top, y2=top, class_="stroke"))
         if right - left > 44:
-            made.append(tag("text", f"{permille} ‰", x=left + 5, y=min(top + 14, RAMP_BOTTOM - 4)))
+            # In the step where it is high enough, else above it.
+            made.append(tag("text", f"{permille} ‰", x=left + 5, y=top + 14 if height > 20 else top - 5))
     return [*made, tag("line", class_="axis", x1=LEFT, x2=WIDTH - RIGHT, y1=RAMP_BOTTOM, y2=RAMP_BOTTOM)]
 
 
@@ -220,4 +229,4 @@ def _dot(series: int, x: float, y: float) -> Html:
 
 
 def _said(value: float, relative: bool) -> str:
-    return f"{value:+.1%}".replace("%", " %") if relative else f"{value:+.3g}"
+    return f"{value:+.3g}" if not relative else f"{value * 100:+.3g} %"
