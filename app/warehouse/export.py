@@ -42,13 +42,15 @@ class Outcome(NamedTuple):
     properties: str
 
 
-# Each exposure and each outcome once, however often the topics hold it.
+# Each exposure and each outcome once, however often the topics hold it; in the order of Kafka's time, since DuckDB's threads
+# otherwise give rows in any, and the same rows must be the same file.
 _EXPOSURES = """
 SELECT exposure_id, policy, variant, rule_version, user_id, coalesce(anonymous_id, CASE WHEN starts_with(unit, 'anon:')
   THEN substr(unit, 6) END), epoch_us(ts), device, locale, route
 FROM raw.exposures
 WHERE recorded_ts >= make_timestamptz($since_us) AND NOT list_contains($held_back, policy)
 QUALIFY row_number() OVER (PARTITION BY exposure_id ORDER BY recorded_ts, kafka_partition, kafka_offset) = 1
+ORDER BY recorded_ts, kafka_partition, kafka_offset
 """
 _OUTCOMES = """
 SELECT outcome_id, event_name, CASE WHEN NOT starts_with(unit, 'anon:') THEN unit END,
@@ -56,6 +58,7 @@ SELECT outcome_id, event_name, CASE WHEN NOT starts_with(unit, 'anon:') THEN uni
 FROM raw.outcomes
 WHERE recorded_ts >= make_timestamptz($since_us)
 QUALIFY row_number() OVER (PARTITION BY outcome_id ORDER BY recorded_ts, kafka_partition, kafka_offset, row_index) = 1
+ORDER BY recorded_ts, kafka_partition, kafka_offset, row_index
 """
 
 

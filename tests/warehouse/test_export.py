@@ -59,6 +59,15 @@ def test_segment_events_have_the_fields_of_its_track_call(finished: World) -> No
     ]  # fmt: skip
 
 
+def test_events_come_in_the_order_of_their_records_whatever_the_threads_do(finished: World) -> None:
+    for number in range(300):
+        finished.expose(f"u{number}", "B", 1 + number / 1000).outcome(f"u{number}", 2 + number / 1000)
+    finished.write()
+
+    users = [event["userId"] for event in _events("--format", "segment")[0]]
+    assert users == 2 * [f"nudge-u{number}" for number in range(300)]
+
+
 def test_what_the_topics_hold_twice_is_one_event_with_one_id(finished: World) -> None:
     finished.expose("u", "B", 1).expose("u", "B", 2)
     finished.outcome("u", 3, event_id="6f1f8c1e-0d0e-4c55-9a51-0f6d3a0b7a11", outcome="primary")
