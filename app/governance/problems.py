@@ -72,7 +72,7 @@ _PATTERN_WORDS = {
 _EXAMPLES = {
     "action": "{kind: render, slot: onboarding.nudge, component: none}",
     "alpha": "0.05",
-    "bound": "0.02",
+    "bound": "0.02, the excess over the control that is borne (absolute: 3 % of the users against 1 %)",
     "boundary": "obrien_fleming",
     "budget_ms": "150",
     "class": "low, workflow or sensitive",

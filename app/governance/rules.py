@@ -70,6 +70,16 @@ def _guardrail_metrics(body: Body, _: Catalogue) -> Iterator[Problem]:
             yield Problem(("guardrails", index, "worse_if"), what, "Write worse_if: increase")
 
 
+def _guardrail_bounds(body: Body, _: Catalogue) -> Iterator[Problem]:
+    """A share of the users cannot exceed another one by a whole: whoever writes such a bound means something else."""
+    for index, guardrail in mappings(body, "guardrails"):
+        bound = guardrail.get("bound")
+        if is_number(bound) and bound >= 1:
+            what = f"guardrails[{index}].bound is {bound:g}, which no harm exceeds"
+            remedy = "Write the absolute excess over the control that is borne, such as 0.02: 3 % of the users against 1 %"
+            yield Problem(("guardrails", index, "bound"), what, remedy, warning=True)
+
+
 def _repeated(items: Iterable[tuple[int, Body]], group: str, field: str) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, item in items:
@@ -275,6 +285,7 @@ RULES: tuple[Rule, ...] = (
     _slots,
     _class_rules,
     _guardrail_metrics,
+    _guardrail_bounds,
     _timing,
     _measurement,
     _horizon,

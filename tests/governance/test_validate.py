@@ -201,3 +201,19 @@ def test_aliases_that_multiply_are_bounded() -> None:
 def test_a_file_that_is_not_there_is_a_finding_like_any_other(tmp_path: Path) -> None:
     findings = validate_files([tmp_path / "none.yaml"], DEFAULT_CATALOGUE)
     assert "No such file" in findings[0].what
+
+
+def test_a_bound_that_no_harm_exceeds_is_said_with_what_a_bound_means(body: dict[str, Any]) -> None:
+    body["guardrails"][0]["bound"] = 5
+    document = parse_document("policy.yaml", yaml.safe_dump(body, sort_keys=False))
+    (finding,) = [found for found in validate_documents([document], DEFAULT_CATALOGUE) if found.field == "guardrails[0].bound"]
+    assert finding.warning
+    assert "bound is 5, which no harm exceeds" in str(finding)
+    assert "absolute excess over the control" in str(finding)
+
+
+def test_a_guardrail_without_a_bound_is_told_what_one_is(body: dict[str, Any]) -> None:
+    del body["guardrails"][0]["bound"]
+    (finding,) = check(body)
+    assert finding.field.startswith("guardrails[0]")
+    assert "the excess over the control that is borne" in str(finding)
