@@ -118,6 +118,9 @@ class Join:
         self._covariate: str | None = None
         self._loaded: str | None = None
         self._reacted: Window | None = None
+        # Asked for by the alarms and by the report: the tables do not change once they are made.
+        self._counts: Counts | None = None
+        self._sizes: dict[Population, Sizes] = {}
         for name in ARMS_BY_CHOOSER:  # of another policy's join on this lake
             lake.rows(f"DROP VIEW IF EXISTS main.{name}")
         lake.run("drills", self.parameters)
@@ -131,15 +134,19 @@ class Join:
             lake.run(step, self.parameters)
 
     def counts(self) -> Counts:
-        (row,) = self._lake.run("counts", {})
-        return Counts(*row)
+        if self._counts is None:
+            (row,) = self._lake.run("counts", {})
+            self._counts = Counts(*row)
+        return self._counts
 
     def sizes(self, population: Population) -> Sizes:
-        rows = self._lake.rows(
-            "SELECT rule_version, phase, arm, count(*) FROM population WHERE population = $population GROUP BY ALL",
-            {"population": population},
-        )
-        return {((version, phase), arm): people for version, phase, arm, people in rows}
+        if population not in self._sizes:
+            rows = self._lake.rows(
+                "SELECT rule_version, phase, arm, count(*) FROM population WHERE population = $population GROUP BY ALL",
+                {"population": population},
+            )
+            self._sizes[population] = {((version, phase), arm): people for version, phase, arm, people in rows}
+        return self._sizes[population]
 
     def people_by(self, population: Population, arms: Sequence[str], times: Sequence[datetime]) -> list[list[int]]:
         """People of each arm who were there at each of these moments."""

@@ -70,14 +70,14 @@ def test_an_outcome_before_the_exposure_is_none_of_it_but_counts_from_the_trigge
     found = world.lift()
     assert conversions(found) == [(2, 0), (3, 0)]
     assert conversions(found, "assigned") == [(2, 0), (3, round(1 / 3, 9))]
-    assert conversions(without(world, "metric", "AND o.at_us - p.since_us > $after_us")) == [(2, 0), (3, round(1 / 3, 9))]
+    assert conversions(without(world, "reacted", "AND o.at_us - p.since_us > $after_us")) == [(2, 0), (3, round(1 / 3, 9))]
 
 
 def test_an_outcome_after_the_window_does_not_count(world: World, without: Without) -> None:
     _four(world).person("x", "B", 1).outcome("x", 8.5).write()
 
     assert conversions(world.lift()) == [(2, 0), (3, 0)]
-    assert conversions(without(world, "metric", "AND o.at_us - p.since_us <= $window_us")) == [(2, 0), (3, round(1 / 3, 9))]
+    assert conversions(without(world, "reacted", "AND o.at_us - p.since_us <= $window_us")) == [(2, 0), (3, round(1 / 3, 9))]
 
 
 def test_the_time_of_the_event_counts_not_that_of_its_arrival(world: World, without: Without) -> None:

@@ -1,12 +1,5 @@
--- The metric of the table `outcome` for people who were assigned and never shown anything, by arm: they all got the same, nothing.
-WITH counted AS (
-  SELECT p.person_id, count(*) AS events, sum(CASE WHEN abs(o.value) <= 1e15 THEN o.value END) AS total
-  FROM population AS p
-  JOIN outcome AS o ON o.person_id = p.person_id AND o.at_us > p.since_us AND o.at_us - p.since_us <= $window_us
-  WHERE p.population = 'assigned'
-  GROUP BY p.person_id
-),
-valued AS (
+-- The metric of the table `reacted` for people who were assigned and never shown anything, by arm: they all got the same, nothing.
+WITH valued AS (
   SELECT
     p.rule_version,
     p.phase,
@@ -14,7 +7,7 @@ valued AS (
     CAST(CASE $kind WHEN 'binary' THEN CASE WHEN c.events > 0 THEN 1 END WHEN 'count' THEN c.events ELSE c.total END AS DOUBLE) AS x,
     CAST(CASE $kind WHEN 'ratio' THEN c.events END AS DOUBLE) AS y
   FROM population AS p
-  LEFT JOIN counted AS c ON c.person_id = p.person_id
+  LEFT JOIN reacted AS c ON c.population = p.population AND c.person_id = p.person_id
   LEFT JOIN population AS e ON e.person_id = p.person_id AND e.population = 'exposed'
   WHERE p.population = 'assigned' AND p.arm <> '(held out)' AND e.person_id IS NULL
 )

@@ -1,22 +1,9 @@
 -- Size, mean and variance of one metric in every cell of (population, segment, stratum, arm): all that the statistics need.
 --
 -- x is the metric of a person: whether there was an event (binary), how many (count), or the sum of their numbers (continuous,
--- ratio). y is what x is held against: the number of events (ratio), else the covariate. Only events after since_us and within
--- the window count; with $matured_us only people whose window has gone by are taken.
-WITH counted AS (
-  SELECT
-    p.population,
-    p.person_id,
-    count(*) AS events,
-    sum(CASE WHEN abs(o.value) <= 1e15 THEN o.value END) AS total
-  FROM population AS p
-  JOIN outcome AS o
-    ON o.person_id = p.person_id
-    AND o.at_us - p.since_us > $after_us
-    AND o.at_us - p.since_us <= $window_us
-  GROUP BY p.population, p.person_id
-),
-valued AS (
+-- ratio). y is what x is held against: the number of events (ratio), else the covariate. Which events count is said in reacted.sql;
+-- with $matured_us only people whose window has gone by are taken.
+WITH valued AS (
   SELECT
     p.population,
     p.segment,
@@ -27,7 +14,7 @@ valued AS (
     CAST(CASE $kind WHEN 'binary' THEN CASE WHEN c.events > 0 THEN 1 END WHEN 'count' THEN c.events ELSE c.total END AS DOUBLE) AS x,
     CAST(CASE $kind WHEN 'ratio' THEN c.events ELSE v.signals END AS DOUBLE) AS y
   FROM population AS p
-  LEFT JOIN counted AS c ON c.population = p.population AND c.person_id = p.person_id
+  LEFT JOIN reacted AS c ON c.population = p.population AND c.person_id = p.person_id
   LEFT JOIN covariate AS v ON v.person_id = p.person_id
   WHERE p.recorded_us <= $until_us - $matured_us
 )

@@ -1,13 +1,6 @@
--- The metric of the table `outcome` for treated and held-out people, by the day (UTC) of their trigger. Only people assigned at
+-- The metric of the table `reacted` for treated and held-out people, by the day (UTC) of their trigger. Only people assigned at
 -- their entry: see triggers.sql.
-WITH counted AS (
-  SELECT p.person_id, count(*) AS events, sum(CASE WHEN abs(o.value) <= 1e15 THEN o.value END) AS total
-  FROM population AS p
-  JOIN outcome AS o ON o.person_id = p.person_id AND o.at_us > p.since_us AND o.at_us - p.since_us <= $window_us
-  WHERE p.population = 'assigned' AND p.at_entry
-  GROUP BY p.person_id
-),
-valued AS (
+WITH valued AS (
   SELECT
     CAST(floor(p.since_us / 86400000000) AS BIGINT) AS day,
     p.rule_version,
@@ -16,7 +9,7 @@ valued AS (
     CAST(CASE $kind WHEN 'binary' THEN CASE WHEN c.events > 0 THEN 1 END WHEN 'count' THEN c.events ELSE c.total END AS DOUBLE) AS x,
     CAST(CASE $kind WHEN 'ratio' THEN c.events END AS DOUBLE) AS y
   FROM population AS p
-  LEFT JOIN counted AS c ON c.person_id = p.person_id
+  LEFT JOIN reacted AS c ON c.population = p.population AND c.person_id = p.person_id
   WHERE p.population = 'assigned' AND p.at_entry
 )
 SELECT
