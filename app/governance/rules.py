@@ -71,10 +71,11 @@ def _guardrail_metrics(body: Body, _: Catalogue) -> Iterator[Problem]:
 
 
 def _guardrail_bounds(body: Body, _: Catalogue) -> Iterator[Problem]:
-    """A share of the users cannot exceed another one by a whole: whoever writes such a bound means something else."""
+    """A share of the users cannot exceed another one by a whole: whoever writes such a bound means something else. What has no
+    event may be no share of users."""
     for index, guardrail in mappings(body, "guardrails"):
         bound = guardrail.get("bound")
-        if is_number(bound) and bound >= 1:
+        if "event" in guardrail and is_number(bound) and bound >= 1:
             what = f"guardrails[{index}].bound is {bound:g}, which no harm exceeds"
             remedy = "Write the absolute excess over the control that is borne, such as 0.02: 3 % of the users against 1 %"
             yield Problem(("guardrails", index, "bound"), what, remedy, warning=True)
