@@ -58,7 +58,7 @@ async def look(settings: Settings, key: str, told: Mapping[str, Story], signer: 
     """told: of the log, as it is now. signer: the key of who looks."""
     if key not in told:
         raise CallerError(f"no policy {key!r}", "See the list of policies")
-    found = await asyncio.to_thread(_measure, settings, key, told, time.time_ns() // 1_000)
+    found = await asyncio.to_thread(measure, settings, key, told, time.time_ns() // 1_000)
     if found.record is not None:
         draft = drafts.look(found.record.key, found.record.version, found.record.body)
         async with GovernanceWriter(settings, signer) as writer:
@@ -91,7 +91,8 @@ def kept_course(body: Mapping[str, Any]) -> Course:
     )
 
 
-def _measure(settings: Settings, key: str, told: Mapping[str, Story], now_us: int) -> Looked:
+def measure(settings: Settings, key: str, told: Mapping[str, Story], now_us: int) -> Looked:
+    """Nothing of it may be shown before its record is in the log."""
     with Store.open(settings) as store, opened(store, settings.warehouse() / "spill-console") as lake:
         lake.use_raw()
         stored = stories(lake)

@@ -41,7 +41,7 @@ DOORS = {
     "readiness": "shadow and A/A: there is no effect to see",
     "simulate": "experiments of its own making",
     "ope": "refuses an experiment whose arms are blinded",
-    "console": "arms with outcomes only where blinding.py says that they are open; pooled outcomes else",
+    "console": "arms with outcomes only where blinding.py says that they are open; a look is in the log before it is shown",
     "stats": "calculators: they read nothing",
     "replay": "what-if counts assignments, its estimate is refused where arms are blinded; explain tells one record",
     "drift": "scores by arm without outcomes; what came of predictions over all arms",

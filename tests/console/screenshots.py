@@ -40,7 +40,7 @@ def test_screenshots_of_every_page(staged: Console, browser: Browser) -> None:
         for name, path in paths.items():
             person.open(path)
             if name in LIVE:
-                browser.wait("document.querySelector('[data-fresh]') !== null")
+                browser.wait("!document.querySelector('main').innerText.includes('…')", seconds=30)
             taken(browser, name, look)
 
 
