@@ -69,17 +69,21 @@ async def _played(settings: Settings, scripts: Sequence[Script], say: Say) -> li
         journal = await open_until_then.enter_async_context(JournalReader(settings))
         producer = AIOKafkaProducer(**settings.kafka(), acks="all", enable_idempotence=True, linger_ms=LINGER_MS)
         player = Player(house, journal, await open_until_then.enter_async_context(producer))
-        for script in scripts:
-            say(f"{script.key}: {len(script.people):,} people")
-            await _unless_ended(worker, player.play(script))
+        await _unless_ended(worker, _play_all(player, scripts, say))
         if code := await worker.stop():
             raise worker.failed(code)
     say("the warehouse is synced")
     return await asyncio.to_thread(_judged, settings, [script.key for script in scripts], say)
 
 
+async def _play_all(player: Player, scripts: Sequence[Script], say: Say) -> None:
+    for script in scripts:
+        say(f"{script.key}: {len(script.people):,} people")
+        await player.play(script)
+
+
 async def _unless_ended(worker: Child, playing: Awaitable[None]) -> None:
-    """Nobody waits for decisions of a worker that is gone."""
+    """Nobody waits for decisions of a worker that is gone. Asked once: waiting for its end holds a thread until then."""
     play, ended = asyncio.ensure_future(playing), asyncio.ensure_future(worker.ended())
     try:
         await asyncio.wait({play, ended}, return_when=asyncio.FIRST_COMPLETED)
