@@ -21,7 +21,6 @@ from app.console.groups import GroupsView
 from app.console.guards import Guards
 from app.console.live import Part, Streams
 from app.console.locked_keys import LockedKeys, WrongPassphraseError
-from app.console.looking import look
 from app.console.markup import tag, text
 from app.console.pages import (
     entrance,
@@ -34,14 +33,13 @@ from app.console.pages import (
     policies,
     record,
     users,
-    whatif,
 )
 from app.console.parts import document, live, notice
-from app.console.retrying import send_back
 from app.console.sessions import WHOLE_SECONDS, Session, Sessions
 from app.console.shared import Shared, Visit
 from app.console.store import ReadModel
 from app.console.workers import WorkersView
+from app.console.writing import WRITES, Write
 from app.edge.refusal import RefusalError
 from app.errors import CallerError, OperatorError
 from app.settings import Settings
@@ -92,12 +90,7 @@ class ConsoleApplication:
         writing: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/login": self._log_in,
             "/logout": self._log_out,
-            "/propose": self._propose,
-            "/policies/{key}/look": self._look,
-            "/policies/{key}/audit": self._audit,
-            "/policies/{key}/what-if": self._what_if,
-            "/policies/{key}/{move}": self._move,
-            "/deadletters/{place}/retry": self._retry,
+            **{path: self._written(write) for path, write in WRITES.items()},
         }
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in writing.items()]
         routes.append(Route("/login", self._login_page, methods=["GET"]))
@@ -154,6 +147,13 @@ class ConsoleApplication:
 
         return answer
 
+    def _written(self, write: Write) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            session, form = await self._writing(request)
+            return await write(self.shared, session, form, request.path_params)
+
+        return answer
+
     def _stream(self, part: Part) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             session = self._session(request, is_use=False)
@@ -203,54 +203,6 @@ class ConsoleApplication:
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE)
         return answer
-
-    async def _propose(self, request: Request) -> Response:
-        session, form = await self._writing(request)
-        proposed = await actions.propose(self.shared, session, form)
-        if not proposed.findings:
-            return RedirectResponse(f"/policies/{proposed.key}", 303)
-        page = await entrance.propose(self._visit(request, session), form["body"], form.get("reason", ""), proposed.findings)
-        return HTMLResponse(document("Propose", page, session, "/propose"), 422)
-
-    async def _move(self, request: Request) -> Response:
-        session, form = await self._writing(request)
-        move = actions.MOVES.get(request.path_params["move"])
-        if move is None:
-            return Response("There is no such move.", 404)
-        await actions.move(self.shared, session, request.path_params["key"], move, form)
-        return RedirectResponse(f"/policies/{request.path_params['key']}", 303)
-
-    async def _look(self, request: Request) -> Response:
-        session, form = await self._writing(request)
-        actions.check_role(session, "looked")
-        key, told, signer = request.path_params["key"], dict(self.shared.governed.stories), session.key
-        reason = form.get("reason", "").strip()
-        self.shared.reports.begin(f"looks-{key}", lambda: look(self.shared.settings, key, told, signer, reason))
-        return RedirectResponse(f"/policies/{key}/experiment", 303)
-
-    async def _audit(self, request: Request) -> Response:
-        await self._writing(request)
-        key = actions.policy_log(self.shared, request.path_params["key"]).key
-        self.shared.reports.begin(f"audit-{key}", lambda: reports.audit(key))
-        return RedirectResponse(f"/policies/{key}/experiment", 303)
-
-    async def _what_if(self, request: Request) -> Response:
-        await self._writing(request)
-        known = actions.policy_log(self.shared, request.path_params["key"])
-        version = whatif.waiting(known)
-        if version is None:
-            raise CallerError(f"no version of {known.key} waits", "Propose one")
-        body = policies.as_yaml(version)
-        self.shared.reports.begin(whatif.report_name(known.key, version.number), lambda: reports.what_if(body))
-        return RedirectResponse(f"/policies/{known.key}", 303)
-
-    async def _retry(self, request: Request) -> Response:
-        session, form = await self._writing(request)
-        place = request.path_params["place"]
-        result = await send_back(self.shared, session, place, form)
-        if result.outcome == "refused":
-            raise CallerError(f"the dead letter {place} cannot be sent back: {result.why}", "See where it came from")
-        return RedirectResponse(f"/deadletters/{place}?said={result.outcome}", 303)
 
 
 def _said(error: str, status: int) -> Response:
