@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("app.console.commands", "console_app"),
     "ingest": ("app.ingest.commands", "ingest"),
     "deadletter": ("app.deadletter.commands", "deadletter_app"),
-    "replay": ("app.replay.commands", "replay_app"),
+    "replay": ("app.ope.what_if", "replay_app"),
     "check": ("app.checker.commands", "check"),
     "stats": ("app.analysis.commands", "stats_app"),
     "warehouse": ("app.analysis.doors", "warehouse_app"),

@@ -118,6 +118,11 @@ async def _readable(history: PartitionHistory) -> AsyncIterator[tuple[Journalled
         yield paired.journalled, paired.record
 
 
+def chooses(policy: Policy) -> bool:
+    """Whether its model chooses the variant, and so logs propensities."""
+    return policy.model is not None and policy.model.choose is not None
+
+
 def drawn(decisions: Sequence[Json], key: str) -> list[Json]:
     """Those of the policy in which somebody chose: the model, or the weights that it is compared with."""
     return [one for one in decisions if one["policy"] == key and one.get("model", {}).get("chosen_by") is not None]
@@ -139,7 +144,7 @@ def _take(choices: Choices, journalled: Journalled, decision: Json, other: Json 
     elif "propensities" in (model := other.get("model") or {}):
         scores = tuple(model["scores"].values())
         choices.found.append(_choice(str(journalled.unit), decision, {name: model["propensities"]}, scores))
-    elif other["assigned"] and body.model is None:
+    elif other["assigned"] and not chooses(body):
         wanted = {name: {variant.key: variant.weight for variant in body.variants}}
         choices.found.append(_choice(str(journalled.unit), decision, wanted))
     else:

@@ -1,10 +1,9 @@
-"""`truelift replay verify|what-if|explain|checkpoint|checkpoints`."""
+"""`truelift replay verify|explain|checkpoint|checkpoints`. `replay what-if` is added by app/ope, whose estimates it carries."""
 
 import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Literal
 
 import orjson
@@ -12,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.contract.canonical import canonical
 from app.errors import CallerError
 from app.governance.console import As, signing_key
-from app.replay import report, whatif_report
+from app.replay import report
 from app.replay.checkpoints import view
 from app.replay.checkpoints.take import take
 from app.replay.checkpoints.vouched import vouched
@@ -24,7 +22,6 @@ from app.replay.explain_view import listing, tree_of
 from app.replay.partition import Progress as OnProgress
 from app.replay.selection import Selection, read_bound
 from app.replay.verify import verify
-from app.replay.whatif import what_if
 from app.settings import Settings
 
 replay_app = typer.Typer(no_args_is_help=True, help="Decide the recorded inputs again. Only `checkpoint` writes.")
@@ -58,7 +55,7 @@ def verify_command(
 ) -> None:
     """Compare every byte of journal, exposures, outcomes and dead letters with a replay. Exit code 1 on any difference."""
     selection = Selection(read_bound(start), read_bound(to), partition, user)
-    with _progress(shown=not json) as on_progress:
+    with shown_progress(shown=not json) as on_progress:
         work = verify(Settings(), selection, state, on_progress, jobs or os.cpu_count() or 1, from_checkpoint)
         found = asyncio.run(work)
     if json:
@@ -67,31 +64,6 @@ def verify_command(
         report.show(found, Console())
     if not found.all_identical:
         raise typer.Exit(1)
-
-
-@replay_app.command("what-if")
-def what_if_command(
-    policy: Annotated[list[Path], typer.Option(help="File of a proposed policy; repeatable.")],
-    start: From = None,
-    to: To = None,
-    partition: Partition = None,
-    user: User = None,
-    coverage: Annotated[int | None, typer.Option(min=1, max=1000, help="Permille; default the first ramp step.")] = None,
-    from_checkpoint: FromCheckpoint = None,
-    state: State = "memory",
-    out: Annotated[Path | None, typer.Option(help="Write the report, as RFC 8785 JSON, to this file.")] = None,
-    json: Json = False,
-) -> None:
-    """Who would newly qualify, be treated, move variant or leave under a proposed version; with a digest for its approval."""
-    selection = Selection(read_bound(start), read_bound(to), partition, user)
-    with _progress(shown=not json) as on_progress:
-        found = asyncio.run(what_if(Settings(), policy, selection, coverage, state, on_progress, from_checkpoint))
-    if out is not None:
-        out.write_bytes(canonical(found))
-    if json:
-        typer.echo(orjson.dumps(found).decode())
-    else:
-        whatif_report.show(found, Console())
 
 
 @replay_app.command("explain")
@@ -140,7 +112,7 @@ def checkpoint_command(
     """
     settings, until = Settings(), read_bound(to)
     key = signing_key(settings, as_)
-    with _progress(shown=not json) as on_progress:
+    with shown_progress(shown=not json) as on_progress:
         work = take(settings, key, reason, until, from_checkpoint, state, on_progress, jobs or os.cpu_count() or 1)
         taken = asyncio.run(work)
     if json:
@@ -184,7 +156,7 @@ def _choose(settings: Settings, user: str, number: int | None, json: bool) -> Pl
 
 
 @contextmanager
-def _progress(*, shown: bool) -> Iterator[OnProgress]:
+def shown_progress(*, shown: bool) -> Iterator[OnProgress]:
     """A bar a partition on stderr, so that stdout stays what was asked for."""
     columns = (
         TextColumn("partition {task.description}"),

@@ -144,7 +144,10 @@ _CHANGES = {
 
 
 def sealed(effects: Iterable[PolicyEffect], records: int, governance_offset: int, scope: dict[str, Any]) -> dict[str, Any]:
-    """The report with its digest: SHA-256 over the RFC 8785 bytes of everything else in it."""
+    """The report with its digest: SHA-256 over the RFC 8785 bytes of everything else in it.
+
+    Off-policy estimates are put beside it later (app/ope/what_if.py) and are no part of it.
+    """
     report = {
         "schema": SCHEMA,
         "engine_semantics": ENGINE_SEMANTICS,

@@ -2,6 +2,7 @@
 the earnings from the warehouse."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.contract.canonical import canonical
 from app.contract.model import content_sha256
 from app.errors import CallerError
 from app.governance import log
@@ -157,3 +159,56 @@ def test_the_command_shows_every_estimate_of_both_ways(settings: Settings, monke
         assert one["largest_weight"] < 2.5
     shown = CliRunner().invoke(app, ["ope", KEY, "--outcome", "secondary[0]"])
     assert "has no outcome 'secondary[0]'" in str(shown.exception)
+
+
+def what_if(settings: Settings, monkeypatch: pytest.MonkeyPatch, policy: dict[str, Any], folder: Path) -> Any:
+    for name in ("broker", "topic_prefix", "data_dir", "root_public_key"):
+        monkeypatch.setenv(f"TRUELIFT_{name.upper()}", str(getattr(settings, name)))
+    out = folder / "report.json"
+    given = ["--policy", str(written(folder / "proposed.yaml", policy)), "--out", str(out)]
+    answer = CliRunner().invoke(app, ["replay", "what-if", *given])
+    assert answer.exit_code == 0, answer.output
+    return orjson.loads(out.read_bytes()), " ".join(answer.stdout.split())
+
+
+def rules(*weights: float) -> dict[str, Any]:
+    """Without a model: so many variants by these weights."""
+    first = body()["variants"][0]
+    made = body() | {"variants": [{**first, "key": key, "weight": weight} for key, weight in zip("ABC", weights, strict=False)]}
+    del made["model"]
+    return made
+
+
+def test_a_what_if_report_says_what_it_would_have_earned_or_why_nobody_knows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report, said = what_if(settings, monkeypatch, body(), tmp_path)
+    (one,) = report["off_policy"]
+    assert one["logged"][0] == pytest.approx(one["ips"][0], abs=1e-12)
+    assert one["largest_weight"] == pytest.approx(1.0)
+    assert "doubly robust" in said
+    covered = {name: value for name, value in report.items() if name not in ("digest", "off_policy")}
+    assert hashlib.sha256(canonical(covered)).hexdigest() == report["digest"]
+
+    (other,) = what_if(settings, monkeypatch, rules(0.2, 0.8), tmp_path)[0]["off_policy"]
+    assert other["decisions"] == one["decisions"]
+    assert other["effective_size"] < one["effective_size"]
+
+    report, said = what_if(settings, monkeypatch, rules(0.4, 0.4, 0.2), tmp_path)
+    assert "the log has no support" in report["off_policy"][0]["refused"]
+    assert "cannot be estimated: the log has no support" in said
+
+    monkeypatch.setattr(type(settings), "warehouse", lambda _: tmp_path / "never synced")
+    report, _ = what_if(settings, monkeypatch, body(), tmp_path)
+    assert "truelift warehouse sync" in report["off_policy"][0]["refused"]
+
+
+def test_a_proposal_that_no_model_is_part_of_is_reported_as_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = _simple("tip_delay", "feature_used", "tips.next", exposure="on_decision", timing={"delay_seconds": 3})
+    assert "off_policy" not in what_if(settings, monkeypatch, plain, tmp_path)[0]
+    model = body()
+    first = plain | {"model": model["model"], "timing": {}}
+    (one,) = what_if(settings, monkeypatch, first, tmp_path)[0]["off_policy"]
+    assert "the journal has no propensities" in one["refused"]
