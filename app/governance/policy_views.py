@@ -96,8 +96,9 @@ def diff_command(
     log = _log(run(fold_all(Settings())).state, key)
     old, new = _version(log, before), _version(log, after)
     names = f"{key} version {before}", f"{key} version {after}"
-    texts = [_yaml(_without_numbers(version.body)).splitlines() for version in (old, new)]
-    model, lines = model_difference(old.policy.model, new.policy.model), list(difflib.unified_diff(*texts, *names, lineterm=""))
+    was, now = (_yaml(_without_numbers(version.body)).splitlines() for version in (old, new))
+    lines = list(difflib.unified_diff(was, now, *names, lineterm=""))
+    model = model_difference(old.policy.model, new.policy.model)
     if json:
         print_json({"key": key, "before": old.body, "after": new.body, "model": model, "diff": lines})
         return

@@ -19,6 +19,8 @@ from tests.replay.world import PARTITIONS, World, _simple, catalogue_body
 
 pytestmark = pytest.mark.kafka
 
+# Behind the last governance record of the world that this one is built on.
+FROM_MS = 70_000
 EACH, KEPT = "tip_each_time", "tip_for_good"
 Publish = Callable[[World], Awaitable[Settings]]
 
@@ -48,6 +50,23 @@ class EachTime(World):
             self.govern("ana", propose(body(key, per_decision=key == EACH)))
             self.govern("ben", approve(key, 1))
             self.govern("otto", activate(key, 1))
+
+    def _fill(self) -> None:
+        """Eight devices besides, each with a user who was decided for before: views, a login, views as the user."""
+        super()._fill()
+        for number in range(8):
+            user, device = f"u-{number}", f"d-{number}"
+            ms = self.start_ms + FROM_MS + number * 50
+            self.push(ms, "events.page_view", user.encode(), self.signal(ms, user, "page_view"))
+            for _ in range(6):
+                ms += 1_000
+                raw = self.signal(ms, user, "page_view", user_id=None, anonymous_id=device)
+                self.push(ms, "events.page_view", f"anon:{device}".encode(), raw)
+            login = self.signal(ms + 100, user, "identify", anonymous_id=device)
+            self.push(ms + 100, "events.identify", f"anon:{device}".encode(), login)
+            for _ in range(3):
+                ms += 1_500
+                self.push(ms, "events.page_view", user.encode(), self.signal(ms, user, "page_view", anonymous_id=device))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +103,10 @@ async def test_it_replays_to_the_byte_is_clean_and_is_explained(published: Publi
     report = await check(settings)
     assert report.first == ()
     assert report.exposures[f"{EACH}/A"] > 0 < report.exposures[f"{EACH}/B"]
+    settled = [entry for p in range(PARTITIONS) for stored in world.journal(p)
+               for entry in orjson.loads(stored.value).get("identity", {}).get("settled", ())]  # fmt: skip
+    assert {entry["verdict"] for entry in settled if entry["policy"] == EACH} <= {"adopted", "agreed"}
+    assert "crossover" in {entry["verdict"] for entry in settled if entry["policy"] == KEPT}
     await a_draw_is_explained(settings, world)
 
 
