@@ -132,7 +132,7 @@ def link(path: str, label: Child, **query: str) -> Html:
 
 
 def url(path: str, **query: str) -> str:
-    return quote(path) + (f"?{urlencode(query)}" if query else "")
+    return quote(path, safe="/:") + (f"?{urlencode(query)}" if query else "")
 
 
 def definition(pairs: Iterable[tuple[str, Child]]) -> Html:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 import uuid
 
 import pytest
@@ -13,11 +12,12 @@ from app.deadletter.retry import HEADER
 from app.stream.reading import partitions_of, read_to_end
 from tests.console.conftest import Console
 from tests.console.visitor import Visitor
+from tests.edge.browser.driver import wait_for
 
 pytestmark = pytest.mark.kafka
 
 PLACE = re.compile(r"/deadletters/(\d+:\d+)")
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 async def sent(console: Console, value: bytes) -> None:
@@ -34,10 +34,8 @@ async def copies(console: Console, value: bytes) -> list[list[tuple[str, bytes]]
 
 
 def place_of(visitor: Visitor, words: str) -> str:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while (found := PLACE.search(visitor.get(f"/deadletters?reason=malformed_json&words={words}").text)) is None:
-        assert time.monotonic() < deadline, "the dead letter never came"
-    return found[1]
+    page = f"/deadletters?reason=malformed_json&words={words}"
+    return str(wait_for(lambda: PLACE.search(visitor.get(page).text), "the dead letter", WAIT_SECONDS)[1])
 
 
 def test_a_dead_letter_is_sent_back_once_by_who_may_and_the_log_says_why(console: Console) -> None:
