@@ -49,7 +49,8 @@ def test_every_page_is_clean_light_and_dark_and_fits_a_phone(staged: Console, br
         put_on(browser, look)
         for name, path in paths.items():
             person.open(path)
-            if found := judged(browser, axe):
+            # The phone has the light colours and the same markup: there its width is the question.
+            if look != "phone" and (found := judged(browser, axe)):
                 wrong[name, look] = found
             if not browser.run("return document.documentElement.scrollWidth <= innerWidth"):
                 wrong[name, look, "too wide"] = []
