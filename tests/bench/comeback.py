@@ -24,6 +24,7 @@ from app.chaos.worker import WorkerProcess, environment
 from app.settings import Settings
 from app.stream.broker import EmbeddedBroker
 from app.stream.child import Child, truelift
+from app.stream.respawn import RESTARTS_MAX, RESTARTS_SECONDS
 from tests.bench import machine
 from tests.bench.fleet import fleet
 from tests.bench.installation import install
@@ -39,6 +40,8 @@ WANTED_BACK_SECONDS = 1.0
 WANTED_TAKEOVER_SECONDS = SESSION_SECONDS + 2.0
 # Alive between two deaths: at random, so that no death meets the same moment of a commit.
 ALIVE_SECONDS = (1.0, 2.0)
+# A parent begins a worker again only so often; then whoever started it is to know.
+RESPAWN_SPARED_SECONDS = RESTARTS_SECONDS / RESTARTS_MAX
 DEADLINE_SECONDS = 60.0
 ALL = range(PARTITIONS)
 
@@ -111,6 +114,7 @@ async def _respawned(settings: Settings, sight: Sight, folder: Path, rounds: int
     try:
         await sight.decided_since(time.time(), ALL, DEADLINE_SECONDS)
         for _ in range(rounds):
+            await asyncio.sleep(RESPAWN_SPARED_SECONDS)
             await _alive()
             killed_at = time.time()
             os.kill(_child(parent.process.pid), signal.SIGKILL)
