@@ -1,7 +1,7 @@
 """The golden journal: a small run whose every output byte is committed, and the check that plays it again.
 
-`python -m tests.engine.golden` checks it and exits 1 on a difference. It needs the engine and what that needs, nothing else of
-Truelift or its tests, so that it runs under other versions of Python. Writing it anew is tests/engine/golden_run.py's.
+`python -m tests.engine.golden [FOLDER]` checks it and exits 1 on a difference. It needs the engine and what that needs, nothing
+else of Truelift or its tests, so that it runs under other versions of Python. Writing it anew is tests/engine/golden_run.py's.
 """
 
 import sys
@@ -107,10 +107,12 @@ def to_bytes(lines: Iterable[Json]) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
-def main() -> int:
-    lines = read_journal()
-    played = play(lines, read_governance())
-    if to_bytes(played) == JOURNAL.read_bytes():
+def main(folder: Path = DATA) -> int:
+    """folder: of another run that was kept in the same two files."""
+    journal = folder / JOURNAL.name
+    lines = read_journal(journal)
+    played = play(lines, read_governance(folder / GOVERNANCE.name))
+    if to_bytes(played) == journal.read_bytes():
         sys.stdout.write(f"identical: {len(lines)} records on Python {sys.version.split()[0]}\n")
         return 0
     for number, (line, again) in enumerate(zip(lines, played, strict=True), start=1):
@@ -121,4 +123,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:])))
