@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from app.analysis.alarms import Alarm, alarms, gather, invalid
 from app.analysis.alarms.effects import OutcomeFacts, outcome_alarms
+from app.analysis.always_valid import always_valid
 from app.analysis.arms import HELD_OUT, ArmSize, arm_sizes, mismatch
 from app.analysis.cells import Arm, pooled, pooled_arm, without_covariate
 from app.analysis.decay import Day as Decaying
@@ -115,7 +116,7 @@ class _Lift:
             ended=None if self.found.ended_us is None else format_us(self.found.ended_us),
             looked_at=format_us(self.look.until_us),
             look=self.look.number,
-            looks=None if self.look.plan is None else len(self.look.plan.planned),
+            looks=None if self.look.plan is None or self.look.is_free else len(self.look.plan.planned),
             level=self.level if is_open else None,
             claim=self.claim,
             control=self.control,
@@ -163,6 +164,8 @@ class _Lift:
     def _look_said(self) -> str:
         if self.look.plan is None:
             return "the one look after its end; no stop_rules"
+        if self.look.is_free:
+            return "always valid: a look at any time, which spends nothing"
         planned = len(self.look.plan.planned)
         if self.request.by_hand:
             return f"a look by hand; {planned} were planned, and those to come have that much less to spend"
@@ -197,7 +200,7 @@ class _Lift:
     def _against(self, control: Arm, treatment: Arm, kind: MetricKind) -> Effect | None:
         if self.request.cuped_days and kind == "continuous":
             control, treatment = without_covariate(control, treatment) or (control, treatment)
-        return effect(control, treatment, kind, self.level)
+        return (always_valid if self.look.is_free else effect)(control, treatment, kind, self.level)
 
     def _comparison(
         self, arm: str, against: str, population: Population, estimate: Effect | None, p: float, lower: bool

@@ -6,6 +6,9 @@ look before whole weeks of the minimum duration, and after the horizon.
 The plan spends by the calendar; what a look rests on (users so far) is what has really come by then, so that a ramp, a slow
 week or a missed look changes no error rate (Lan and DeMets, Biometrics 45 (1989)). A look by hand between two planned ones
 takes what is due by then, in proportion: the looks after it have that much less.
+
+With the boundary `always_valid` nothing is spent: from the minimum duration on, any moment is a look, and the interval of the
+effect is a confidence sequence (always_valid.py).
 """
 
 import math
@@ -22,6 +25,7 @@ from app.errors import CallerError
 # Users of a Sunday are not those of a Monday: no verdict before all days of the week have been seen equally often.
 CYCLE_DAYS = 7
 DAY = timedelta(days=1)
+ALWAYS_VALID = "always_valid"
 
 
 class StopRules(NamedTuple):
@@ -43,11 +47,15 @@ class Look(NamedTuple):
 
 
 class LookPlan(NamedTuple):
-    """planned: the looks, in order; due: the alpha that may be spent up to each of them."""
+    """planned: the looks, in order; due: the alpha that may be spent up to each of them.
+
+    is_free: between the first of them and the last, which are the only ones then, any moment is a look, with all of alpha.
+    """
 
     started: datetime
     planned: tuple[datetime, ...]
     due: tuple[float, ...]
+    is_free: bool = False
 
     def is_planned(self, at: datetime) -> bool:
         return at in self.planned
@@ -99,6 +107,9 @@ def look_plan(rules: StopRules, started: datetime) -> LookPlan:
             f"the horizon of {rules.horizon_days} days ends before {math.ceil(rules.min_days / CYCLE_DAYS)} whole weeks",
             f"Plan a horizon_days of at least min_days in whole weeks of {CYCLE_DAYS} days",
         )
+    if rules.boundary == ALWAYS_VALID:
+        ends = (planned[0], planned[-1])
+        return LookPlan(started, ends, (rules.alpha,) * len(ends), is_free=True)
     times = tuple((look - started) / (horizon - started) for look in planned)
     return LookPlan(started, tuple(planned), _cumulative(rules.boundary, times, rules.alpha))
 

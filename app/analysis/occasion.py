@@ -39,9 +39,14 @@ class Occasion(NamedTuple):
         return moment(self.until_us)
 
     @property
+    def is_free(self) -> bool:
+        """One of the looks that may be made at any time."""
+        return self.plan is not None and self.plan.is_free
+
+    @property
     def number(self) -> int | None:
         """Which of the planned looks; None of a look that is not planned."""
-        planned = () if self.plan is None else self.plan.planned
+        planned = () if self.plan is None or self.plan.is_free else self.plan.planned
         return planned.index(self.at) + 1 if self.at in planned else None
 
 
@@ -63,6 +68,8 @@ def occasion(found: Experiment, now_us: int, synced_us: int | None) -> Occasion:
         return _complete(Occasion(min(found.ended_us, last), plan, None, least), known_us)
     if known_us < first:
         return Occasion(known_us, plan, f"the first look is at {_shown(plan.planned[0])}", least)
+    if plan.is_free:
+        return Occasion(min(known_us, last), plan, None, least)
     due = [look for look in plan.planned if micros(look) <= known_us]
     return Occasion(micros(due[-1]), plan, None, least)
 
@@ -95,6 +102,8 @@ def level_at(
     """
     if found.plan is None:
         return USUAL_ALPHA
+    if found.is_free:
+        return found.plan.due[-1]
     by_hand = {at for us in by_hand_us if (at := moment(us)) < found.at and at > found.plan.started}
     times = sorted({*(look for look in found.plan.planned if look < found.at), *by_hand, found.at})
     looks: list[Look] = []

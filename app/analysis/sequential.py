@@ -40,11 +40,25 @@ def sequential(control: Arm, treatment: Arm, alpha: float = 0.05, tuned_for: flo
     check_alpha(alpha)
     if not SMALLEST_DIFFERENCE <= tuned_for <= 1:
         raise CallerError(f"tuned-for is {tuned_for}", f"Give a difference of rates from {SMALLEST_DIFFERENCE} to 1")
-    spread, mixture = _variance_of_mean(control) + _variance_of_mean(treatment), tuned_for**2
-    evidence = -2 * math.log(alpha) + math.log1p(mixture / spread)
-    halfwidth = math.sqrt(spread * (spread + mixture) / mixture * evidence)
+    spread = _variance_of_mean(control) + _variance_of_mean(treatment)
+    halfwidth = halfwidth_at(spread, tuned_for, alpha)
     diff = treatment.rate - control.rate
     return ConfidenceSequence(diff, (diff - halfwidth, diff + halfwidth), halfwidth)
+
+
+def halfwidth_at(spread: float, tuned_for: float, alpha: float) -> float:
+    """spread: V above, more than 0. tuned_for: tau, in the unit of the difference."""
+    mixture = tuned_for**2
+    evidence = -2 * math.log(alpha) + math.log1p(mixture / spread)
+    return math.sqrt(spread * (spread + mixture) / mixture * evidence)
+
+
+def p_at(difference: float, spread: float, tuned_for: float) -> float:
+    """The smallest alpha whose interval leaves 0 out, at most 1: one over the mixture likelihood ratio of d against 0. Valid at
+    any time, since under the hypothesis the ratio ever exceeds 1 / alpha with the chance alpha at most (Ville 1939)."""
+    mixture = tuned_for**2
+    logarithm = 0.5 * (math.log1p(mixture / spread) - difference**2 * mixture / (spread * (spread + mixture)))
+    return math.exp(min(0.0, logarithm))
 
 
 def _variance_of_mean(arm: Arm) -> float:

@@ -94,7 +94,10 @@ SCORE_PSI = "score_psi"
 
 
 class Guardrail(Strict):
-    """event None: a metric that Truelift counts itself, such as not_rendered_rate or score_psi."""
+    """event None: a metric that Truelift counts itself, such as not_rendered_rate or score_psi.
+
+    bound: what is borne. Of a share of users, the absolute excess over the control: .02 lets 3 % errors stand against 1 %.
+    """
 
     metric: Key
     event: EventName | None = None
@@ -105,11 +108,13 @@ class Guardrail(Strict):
 
 
 class StopRules(Strict):
+    """boundary always_valid: looks at any time after min_days, by a confidence sequence; looks_utc then says the first."""
+
     min_days: Annotated[int, Field(ge=1)]
     horizon_days: Annotated[int, Field(ge=1)]
     min_exposed_per_arm: Annotated[int, Field(ge=1)]
     looks_utc: Annotated[str, StringConstraints(pattern=r"^daily ([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    boundary: Literal["obrien_fleming", "pocock", "lan_demets"]
+    boundary: Literal["obrien_fleming", "pocock", "lan_demets", "always_valid"]
     alpha: Annotated[float, Field(gt=0, lt=1)]
 
 
