@@ -51,26 +51,28 @@ def test_a_small_demo_shows_everything_and_leaves_no_process_behind(tmp_path: Pa
 def test_a_demo_with_the_console_ends_with_its_address_and_goes_on_until_it_is_told_to_end(tmp_path: Path, broker: str) -> None:
     port = kept_ports(tmp_path / "console-port.json", ["console"], {})["console"]
     more = {"TRUELIFT_BROKER": broker, "TRUELIFT_CONSOLE_PORT": str(port)}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command("--console"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(tmp_path, **more)
-    )
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if line.startswith("Ctrl-C ends it"):
-            break
-    text = "".join(said)
-    assert f"console http://127.0.0.1:{port}" in text, text
-    passphrase = re.search(r"log in as ola \(operator\), passphrase (\S+)", text)
-    assert passphrase is not None, text
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"origin": f"http://127.0.0.1:{port}"}) as client:
-        assert client.post("/login", data={"name": "ola", "passphrase": passphrase[1]}).status_code == 303
-        assert "tips_wording_v1" in client.get("/policies").text
-    process.send_signal(signal.SIGINT)
-    rest = process.stdout.read()
-    assert process.wait(LIMIT_SECONDS) == 0, text + rest
+    ) as process:
+        assert process.stdout is not None
+        text = "".join(iter(lambda: _line(process), ""))
+        assert f"console http://127.0.0.1:{port}" in text, text
+        passphrase = re.search(r"log in as ola \(operator\), passphrase (\S+)", text)
+        assert passphrase is not None, text
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"origin": f"http://127.0.0.1:{port}"}) as client:
+            assert client.post("/login", data={"name": "ola", "passphrase": passphrase[1]}).status_code == 303
+            assert "tips_wording_v1" in client.get("/policies").text
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 0, text + rest
     assert not processes_of(tmp_path)
+
+
+def _line(process: "subprocess.Popen[str]") -> str:
+    """The next one; empty at the one that says how it is ended, and at the end."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    return "" if line.startswith("Ctrl-C ends it") else line
 
 
 def test_a_demo_without_its_kill_fails_and_names_what_is_missing(tmp_path: Path, broker: str) -> None:
