@@ -27,7 +27,7 @@ async def groups(visit: Visit) -> Html:
             "" if group.bytes is None else f"{group.bytes // KIB:,}",
             f"{group.events:,}",
             "…" if group.per_second is None else f"{group.per_second:,.1f}",
-            "…" if group.skew is None else f"{group.skew:.2f}",
+            _skew(group.per_second, group.skew),
         )
         for group in sample.groups
     ]
@@ -38,6 +38,13 @@ async def groups(visit: Visit) -> Html:
     skew = tag("small", "Skew: the group's rate to the mean of all. Lag and rates count the markers of transactions too.")
     alarm = notice("bad", view.trouble) if view.trouble else None
     return text(alarm, tag("div", shown, [_worker(worker) for worker in workers], class_="cards"), skew)
+
+
+def _skew(per_second: float | None, skew: float | None) -> str:
+    """… : the second sample is still to come."""
+    if skew is None:
+        return "…" if per_second is None else "no events"
+    return f"{skew:.2f}"
 
 
 def _worker(worker: Worker) -> Html:
