@@ -11,11 +11,13 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from app.cli import app
+from app.contract.model import content_sha256
 from app.contract.topics import GOVERNANCE, topic_specs
 from app.errors import CallerError, TrueliftError
 from app.governance.records import RefusedError
 from app.settings import Settings
 from app.stream.admin import ensure_topics
+from tests.governance.test_model_rules import gate
 
 KEY = "onboarding_nudge_v1"
 DATA = Path(__file__).parents[1] / "data"
@@ -184,3 +186,20 @@ def test_a_key_file_that_others_can_read_is_not_used(monkeypatch: pytest.MonkeyP
         create_key(settings, "ana")
     with pytest.raises(CallerError, match="no name for a key"):
         create_key(settings, "../ana")
+
+
+@pytest.mark.kafka
+def test_a_model_s_change_is_reviewed_in_words(house: Run, tmp_path: Path) -> None:
+    for version, leaf in enumerate((2, 7), start=1):
+        body = gate()
+        body["model"]["artefact"]["score"]["trees"][0]["value"][2] = leaf
+        body["model"]["sha256"] = content_sha256(body["model"])
+        (tmp_path / f"v{version}.yaml").write_text(yaml.safe_dump(body))
+        house("policy", "propose", str(tmp_path / f"v{version}.yaml"), "--as", "ana", "--reason", "a better one")
+    said = house("policy", "diff", KEY, "1", "2").output
+    assert "model: score: 1 of the first 1 trees differ" in said
+    assert "model: score: largest leaf 2 -> 7" in said
+    assert "+  sha256: " in said
+    assert "threshold" not in said
+    told = json.loads(house("policy", "diff", KEY, "1", "2", "--json").output)
+    assert len(told["model"]) == 2

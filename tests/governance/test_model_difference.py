@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from app.contract.model import Model, content_sha256
 from app.governance.model_difference import MOST_NAMED, MOST_SCORES, model_difference
+from app.governance.policy_views import _without_numbers
 from tests.engine.models.artefacts import trees_model
 
 _MODEL: TypeAdapter[Any] = TypeAdapter(Model)
@@ -121,3 +122,10 @@ def test_the_largest_models_differ_in_no_more_than_a_screen(width: int) -> None:
     assert f"and {40 - MOST_SCORES} further scores changed" in lines
     assert len(lines) < SCREEN_LINES
     assert max(map(len, lines)) < LINE_CHARS
+
+
+def test_what_is_printed_beside_the_words_has_none_of_the_numbers() -> None:
+    body = {"key": "p", "model": {**forest(), "sha256": content_sha256(forest())}}
+    shown = _without_numbers(body)
+    assert shown == {"key": "p", "model": {"sha256": body["model"]["sha256"]}}
+    assert _without_numbers({"key": "p"}) == {"key": "p"}
