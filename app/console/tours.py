@@ -29,7 +29,7 @@ TOURS = (
         "Platform team",
         "What runs, who may do what, and whether a class of policies may be automated.",
         (
-            Step("truelift partitions", "each partition group: owner, lag, size, rate, skew"),
+            Step("truelift partitions --json", "each partition group: owner, lag, size, rate, skew (live without --json)"),
             Step("truelift keys list", "people and automatic writers, with their roles"),
             Step("truelift acl worker --user worker-1 --commands", "the Kafka rights of a worker, no more and no fewer"),
             Step(f"truelift policy log {POLICY}", "who changed what, when and why"),

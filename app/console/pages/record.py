@@ -26,7 +26,7 @@ async def journal(visit: Visit) -> Html:
     body = orjson.loads(zlib.decompress(rows[0][0]))
     facts = definition(
         (
-            ("unit", link("/users", str(body["unit"]), unit=str(body["unit"]))),
+            ("unit", _unit(body["unit"])),
             ("status", body["status"]),
             ("decided", body["latency"]["decided_ts"]),
             ("budget", _budget(body["latency"])),
@@ -78,6 +78,10 @@ def _decided(body: dict[str, Any]) -> str:
     return ", ".join(
         f"{made['reason']}{' ' + made['variant'] if made['variant'] else ''}" for made in body["decisions"]
     ) or str(body["status"])
+
+
+def _unit(unit: str | None) -> Html | str:
+    return link("/users", unit, unit=unit) if unit is not None else "nobody's: it names none"
 
 
 def _budget(latency: dict[str, Any]) -> str:

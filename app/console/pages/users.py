@@ -31,7 +31,11 @@ async def _newest(visit: Visit) -> Html:
     seen: dict[str, int] = {}
     for partition in visit.shared.feeding.partitions:
         first = partition * PLACES
-        sql = f"SELECT unit, decided_us FROM journal WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT {RECENT}"
+        # A rejected record may have no unit, and then it is nobody's.
+        sql = (
+            "SELECT unit, decided_us FROM journal WHERE place >= ? AND place < ? AND unit IS NOT NULL "
+            f"ORDER BY place DESC LIMIT {RECENT}"
+        )
         for unit, decided_us in await visit.shared.rows(sql, (first, first + PLACES)):
             seen[unit] = max(decided_us, seen.get(unit, 0))
     newest = sorted(seen.items(), key=lambda one: one[1], reverse=True)[:RECENT]
