@@ -44,7 +44,8 @@ from tests.edge.browser.driver import Browser, missing, wait_for
 
 RESULTS = Path(__file__).parent / "results" / "console.json"
 PARTITIONS, USERS, DAY_SECONDS = 4, 50_000, 86_400
-EVENTS = ("page_view", "feature_used", "activation_milestone", "billing_intent", "error_or_latency")
+# Of class low: another class would want a what-if report of nothing for each of a hundred policies.
+EVENTS = ("page_view", "feature_used", "error_or_latency")
 SHOWN_ONE_IN = 5
 WANTED_MS = 300
 VISITS = 9
