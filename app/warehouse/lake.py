@@ -64,13 +64,8 @@ class Lake:
         self.connection.close()
 
     def use_raw(self) -> None:
-        """Table names without a schema mean the tables as they are. For analysis, which decides itself what it shows.
-
-        Its SQL names the smaller side of a join last. DuckDB, which guesses how much a filter on Parquet leaves, turned the
-        largest joins round, which cost a third of a lift.
-        """
+        """Table names without a schema mean the tables as they are. For analysis, which decides itself what it shows."""
         self.connection.execute(f"SET search_path = 'main,{RAW}'")
-        self.connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
 
     def seal(self) -> None:
         """From here on no file is read but the tables', and no setting changes."""

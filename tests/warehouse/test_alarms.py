@@ -1,6 +1,5 @@
 """The facts behind the alarms, counted from rows: what is planted there is found, and the verdict names it."""
 
-from app.contract.ids import uuid_of
 from tests.warehouse.conftest import Without
 from tests.warehouse.world import World
 
@@ -36,7 +35,7 @@ def test_a_control_that_is_never_acknowledged_makes_the_lift_invalid(world: Worl
 def test_units_that_change_their_arm_are_rerolls(world: World, without: Without) -> None:
     _alike(world)
     for number in range(30):
-        world.decide(f"A{number}", "B", 15, assignment_id=uuid_of(f"second-{number}"))
+        world.decide(f"A{number}", "B", 15, assignment_id=f"second-{number}")
     world.write()
     assert world.lift().verdict == "invalid: rerolls"
     unseen = without(world, "alarm_rerolled", "arm <> arm_before", "FALSE")

@@ -5,14 +5,14 @@ WITH matched AS (
   SELECT
     b.person_id,
     o.unit,
-    CAST(o.event_id AS UUID) AS event_id,
+    o.event_id,
     unix_micros(o.ts) AS at_us,
     unix_micros(o.recorded_ts) AS recorded_us,
     CASE WHEN $kind IN ('continuous', 'ratio')
       THEN try_cast(json_extract_string(o.properties, $value_path) AS DOUBLE) END AS value
   FROM outcomes AS o
   LEFT JOIN drills AS d ON d.policy = o.policy AND o.ts >= d.begins_ts AND o.ts < d.ends_ts
-  LEFT JOIN bound AS b ON b.assignment_id = TRY_CAST(o.assignment_id AS UUID)
+  LEFT JOIN bound AS b ON b.assignment_id = o.assignment_id
   WHERE
     o.policy = $policy
     AND o.outcome = $role

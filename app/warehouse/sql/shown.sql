@@ -16,7 +16,7 @@ WITH matched AS (
     CASE $by WHEN 'device' THEN e.device WHEN 'locale' THEN e.locale WHEN 'route' THEN e.route END AS segment
   FROM exposures AS e
   LEFT JOIN drills AS d ON d.policy = e.policy AND e.recorded_ts >= d.begins_ts AND e.recorded_ts < d.ends_ts
-  LEFT JOIN bound AS b ON b.assignment_id = TRY_CAST(e.assignment_id AS UUID)
+  LEFT JOIN bound AS b ON b.assignment_id = e.assignment_id
   WHERE
     e.policy = $policy
     AND e.rule_version BETWEEN $first_version AND $last_version
