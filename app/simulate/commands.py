@@ -13,7 +13,7 @@ from app.simulate.peeking import DAYS, peeking
 from app.simulate.pipeline.agreement import agreement
 from app.simulate.pipeline.report import as_json as once_as_json
 from app.simulate.pipeline.report import show as show_once
-from app.simulate.pipeline.script import script
+from app.simulate.pipeline.script import scripts_of
 from app.simulate.pipeline.site import through
 from app.simulate.report import Report, markdown, show
 from app.simulate.trap import Trap
@@ -64,7 +64,7 @@ def _once(chosen: list[Trap], people: int, seed: int, json: bool) -> None:
         raise CallerError(
             f"{PEEKING} is about looks on {DAYS} days, and no broker's clock can be hurried", "Leave --through-kafka out"
         )
-    scripts = [script(trap, "tempted", people, seed) for trap in chosen]
+    scripts = [script for trap in chosen for script in scripts_of(trap, people, seed)]
     reports = through(scripts, Settings(), lambda text: typer.echo(text, err=True))
     found = [agreement(*pair) for pair in zip(scripts, reports, strict=True)]
     if json:

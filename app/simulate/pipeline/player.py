@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from app.chaos.house import House
 from app.chaos.journal import Entry, Input, JournalReader
 from app.contract.topics import IDENTITY_LINKS, event_topic
+from app.errors import OperatorError
 from app.governance import drafts
 from app.simulate.pipeline.rules import INTENT_EVENT, bodies
 from app.simulate.pipeline.script import (
@@ -51,7 +52,7 @@ class Player:
         journal.each(self._take)
 
     async def play(self, script: Script) -> None:
-        self._policy, self._served = script.key, {}
+        self._policy, self._served, self._read = script.key, {}, set()
         versions = [await self._play_step(script, step, body) for step, body in enumerate(bodies(script.trap, script.key))]
         people = script.people
         await self._send(login(person, _now_us()) for person in people if person.device is not None and person.user is not None)
@@ -81,8 +82,13 @@ class Player:
 
     async def _until_known(self, offset: int) -> None:
         """The worker says with each record how far it knows the log; whose record it is does not matter."""
-        while self._governance_offset < offset:
-            await self._send([intent(_NOBODY, INTENT_EVENT, _now_us())])
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                while self._governance_offset < offset:
+                    await self._send([intent(_NOBODY, INTENT_EVENT, _now_us())])
+        except TimeoutError:
+            what = f"after {STEP_SECONDS} s the worker knows the log up to offset {self._governance_offset}, not {offset}"
+            raise OperatorError(what, "See whether it may read the topic governance") from None
 
     async def _send(self, events: Iterable[Event]) -> None:
         """Returns when the journal has them, and all that followed."""

@@ -32,20 +32,20 @@ def _plain(one: Through) -> dict[str, Any]:
 def show(found: Sequence[Through], console: Console) -> None:
     table = Table(box=None)
     for name in ("trap", "people", "naive estimate", "p", "true is", "our estimate", "p"):
-        table.add_column(name, justify="left" if name in ("trap", "true is") else "right")
+        table.add_column(name, justify="left" if name in ("trap", "true is") else "right", no_wrap=name == "trap")
     for one in found:
         ours = ("none", "") if one.effect is None else (f"{one.effect.difference:+.4f}", f"{one.effect.p:.2g}")
         naive = f"{one.naive_difference:+.4f}", f"{one.naive_p:.2g}"
-        table.add_row(one.script.trap.name, f"{one.people:,}", *naive, one.script.trap.truth, *ours)
+        table.add_row(_name(one), f"{one.people:,}", *naive, one.script.trap.truth, *ours)
     console.print(table)
     for one in found:
         _show_words(one, console)
+    console.print("One draw each: how often the dashboard is fooled is told without --through-kafka.", style="dim")
 
 
 def _show_words(one: Through, console: Console) -> None:
     trap = one.script.trap
-    world = "" if one.script.world == "tempted" else f" ({one.script.world})"
-    console.print(f"[bold]{trap.name}[/bold]{world}", highlight=False)
+    console.print(f"[bold]{_name(one)}[/bold]", highlight=False)
     said = [
         ("the dashboard", trap.naive),
         ("true is", trap.truth),
@@ -59,3 +59,7 @@ def _show_words(one: Through, console: Console) -> None:
         console.print(f"  differs: {text}", highlight=False, soft_wrap=True, markup=False, style="red")
     if not one.differs:
         console.print("  the warehouse holds what was drawn, to the person", highlight=False, style="green")
+
+
+def _name(one: Through) -> str:
+    return one.script.trap.name + ("" if one.script.world == "tempted" else f", {one.script.world}")

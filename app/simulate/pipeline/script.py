@@ -21,6 +21,8 @@ HALF_STEP = 0.5e-4
 SOURCE = "edge"
 ROUTE = "/simulated"
 Event = dict[str, Any]
+# Of these a client alone can break the design; what the pipeline itself refuses (a reroll, a second exposure) cannot be sent.
+BROKEN_BY_CLIENTS = frozenset({"inferred-exposure"})
 
 
 class Person(NamedTuple):
@@ -54,6 +56,12 @@ class Script(NamedTuple):
     world: World
     played: Played
     people: list[Person]
+
+
+def scripts_of(trap: Trap, size: int, seed: int) -> Iterator[Script]:
+    yield script(trap, "tempted", size, seed)
+    if trap.name in BROKEN_BY_CLIENTS:
+        yield script(trap, "broken", size, seed)
 
 
 def script(trap: Trap, world: World, size: int, seed: int) -> Script:
