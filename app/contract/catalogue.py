@@ -67,6 +67,8 @@ class WriteKey(Strict):
     """Who may write events through the edge. The key itself is known to its holder alone; 256 random bits need no slow hash.
 
     public: may be seen by anybody (a browser, an app); server: is a secret. body_bytes None: what the collector takes.
+    user_tokens: with this public key the decisions of a user_id are given only to who shows that user's token; an anonymous id
+    is a secret of its browser already.
     """
 
     name: Text
@@ -74,6 +76,7 @@ class WriteKey(Strict):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     events_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     body_bytes: Annotated[int, Field(ge=1_024, le=20 * 1_048_576)] | None = None
+    user_tokens: bool = False
 
 
 class Catalogue(Strict):

@@ -78,6 +78,9 @@ def new(
     server: Annotated[bool, typer.Option("--server", help="For a server: may write acknowledgements; is a secret.")] = False,
     events_per_second: Annotated[int, typer.Option(min=1, max=1_000_000)] = 50_000,
     body_bytes: Annotated[int | None, typer.Option(min=1_024, max=20 << 20, help="Default: what the collector takes.")] = None,
+    user_tokens: Annotated[
+        bool, typer.Option("--user-tokens", help="Public: a user_id's decisions only for that user's token.")
+    ] = False,
     as_: As = None,
     json: Json = False,
 ) -> None:
@@ -87,7 +90,10 @@ def new(
     """
     kind: Kind = "server" if server else "public"
     key = PREFIXES[kind] + secrets.token_urlsafe(KEY_BYTES)
-    entry = WriteKey(name=name, kind=kind, sha256=hash_of(key), events_per_second=events_per_second, body_bytes=body_bytes)
+    entry = WriteKey(
+        name=name, kind=kind, sha256=hash_of(key), events_per_second=events_per_second, body_bytes=body_bytes,
+        user_tokens=user_tokens,
+    )  # fmt: skip
     key_id = entry.sha256[:ID_CHARS]
     _write(as_, reason, lambda known: known | {key_id: entry.model_dump(mode="json")})
     if json:
@@ -103,9 +109,16 @@ def list_keys(json: Json = False) -> None:
     if json:
         print_json({key_id: key.model_dump(mode="json") for key_id, key in found.items()})
         return
-    table = Table("id", "name", "kind", "events/s", "body bytes")
+    table = Table("id", "name", "kind", "events/s", "body bytes", "user tokens")
     for key_id, key in found.items():
-        table.add_row(key_id, key.name, key.kind, f"{key.events_per_second:,}", str(key.body_bytes or "the collector's"))
+        table.add_row(
+            key_id,
+            key.name,
+            key.kind,
+            f"{key.events_per_second:,}",
+            str(key.body_bytes or "the collector's"),
+            "needed" if key.user_tokens else "",
+        )
     Console().print(table)
 
 

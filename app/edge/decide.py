@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from app.contract.envelope import Rejection
+from app.contract.envelope import ANONYMOUS_PREFIX, Rejection
 from app.contract.times import format_us
 from app.contract.topics import FLAG_EVENT, SERVICE_TYPES
 from app.edge.collectors.native import EVENT_BYTES
@@ -46,12 +46,16 @@ async def _never() -> bool:
 
 
 class Asked(NamedTuple):
-    """Who asks, since when, and how long it will wait. gone: whether the one who asked is still there, asked at the end."""
+    """Who asks, since when, and how long it will wait. gone: whether the one who asked is still there, asked at the end.
+
+    user_token: whose decisions these may be (tokens.py), where the key asks for that.
+    """
 
     caller: Caller
     received_us: int
     deadline_ms: int | None = None
     gone: Callable[[], Awaitable[bool]] = _never
+    user_token: str | None = None
 
 
 class Decider:
@@ -92,6 +96,7 @@ class Decider:
             await self._keeper.keep(taken.records)
             return taken.rejected[0]
         assert record.key is not None
+        self._prove(record.key.decode(), asked)
         deadline_ms = self._deadline_ms(str(name), asked, rules)
         signal = _Signal(str(name), record.event_id, record.key.decode(), deadline_ms, _flag_of(envelope))
         with self._replies.expected(signal.unit, signal.event_id) as expected:
@@ -100,6 +105,19 @@ class Decider:
                 served = _not_delivered(served)
             self._deliveries.add(served, envelope, now_us(), expected.request_id)
         return served
+
+    def _prove(self, unit: str, asked: Asked) -> None:
+        """RefusalError when the key is anybody's, the unit is a known user, and who asks does not show to be that user."""
+        if asked.caller.is_server or not asked.caller.key.user_tokens or unit.startswith(ANONYMOUS_PREFIX):
+            return
+        found = self._tokens.user_of(asked.user_token) if asked.user_token else None
+        if found is None or found[0] != unit:
+            shown = "none was sent" if asked.user_token is None else "the one that was sent is another's, ended or not ours"
+            raise RefusalError(
+                "not_allowed",
+                f"key {asked.caller.key_id} gives a user_id's decisions only for that user's token, and {shown}; "
+                "your server gets one from POST /v1/user_tokens",
+            )
 
     def _deadline_ms(self, name: str, asked: Asked, rules: Rules) -> int:
         wanted = asked.deadline_ms

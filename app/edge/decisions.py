@@ -1,7 +1,9 @@
 """The routes that give decisions: `POST /v1/decide`, and `POST /v1/user_tokens` for those who hand tokens out.
 
 POST /v1/decide, write key by HTTP Basic, as a bearer token, or as write_key in the body (a public one will do):
-    {"event": {<envelope as of /v1/events; event_id and ts may be left out>}, "deadline_ms": 120}     deadline_ms: optional
+    {"event": {<envelope as of /v1/events; event_id and ts may be left out>}, "deadline_ms": 120, "user_token": "tlu1.…"}
+deadline_ms is optional; user_token too, unless the key asks for it (`truelift writekeys new --user-tokens`): then a user_id's
+decisions are given to nobody else (403).
 200 {"event_id": "…", "source": "journal" | "fallback", "why": null | "deadline" | … (app/edge/served.WHY), "deadline_ms": 130,
      "decisions": [{"policy", "decision_point", "kind", "served": "variant" | "fallback" | "none", "action": {…} | null,
                     "reason", "decision_id", "rule_version", "variant", "holdout", "assignment_id", "exposure_token"}]}
@@ -65,7 +67,8 @@ class Decisions:
             raise RefusalError("malformed", 'event is missing; send {"event": {<the envelope>}}')
         if deadline_ms is not None and type(deadline_ms) is not int:
             raise RefusalError("malformed", "deadline_ms is no whole number; send milliseconds, or leave it out")
-        served = await edge.decider.decide(event, Asked(caller, received_us, deadline_ms, request.is_disconnected))
+        asked = Asked(caller, received_us, deadline_ms, request.is_disconnected, text_of(body, "user_token"))
+        served = await edge.decider.decide(event, asked)
         if isinstance(served, Rejection):
             edge.counts["decide_rejected"] += 1
             return json_response({"code": served.code, "message": served.message}, 400)

@@ -26,7 +26,9 @@ SECURITY: tuple[Header, ...] = (
 UNCACHED: tuple[Header, ...] = (*SECURITY, (b"cache-control", b"no-store"))
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, SP-Anonymous, X-API-Key, If-None-Match",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, Content-Encoding, SP-Anonymous, X-API-Key, X-User-Token, If-None-Match"
+    ),
     "Access-Control-Max-Age": "600",
 }
 # Beside the headers that a page may always read.

@@ -110,6 +110,7 @@ _SCHEMAS |= {
             # event_id and ts may be left out; an SDK's own deadline may be longer or shorter than the type's budget.
             "event": {"$ref": "#/components/schemas/Envelope"},
             "deadline_ms": {"type": ["integer", "null"], "minimum": 1, "maximum": DEADLINE_MAX_MS},
+            "user_token": _TEXT_OR_NULL,
         },
     },
     "Decision": {

@@ -19,6 +19,7 @@ from app.stream.child import Child, truelift
 from app.stream.reading import partitions_of, read_to_end
 
 PUBLIC_KEY = "tlp_of-the-tests"
+CAREFUL_KEY = "tlp_that-asks-for-user-tokens"
 SERVER_KEY = "tls_of-the-tests"
 SLOW_KEY = "tlp_ten-a-second"
 START_SECONDS = 30.0

@@ -1,7 +1,8 @@
 """POST /ofrep/v1/evaluate/flags/{key} and /ofrep/v1/evaluate/flags. Each evaluation is a signal on `events.flag_evaluation`.
 
-The write key comes as a bearer token, by HTTP Basic, or as X-API-Key. A flag is answered within the budget of its event type; a
-client that holds what is still true gets 304, and its evaluation is in the journal all the same.
+The write key comes as a bearer token, by HTTP Basic, or as X-API-Key; where it asks for the user's token, that is X-User-Token.
+A flag is answered within the budget of its event type; a client that holds what is still true gets 304, and its evaluation is
+in the journal all the same.
 Refuses in the protocol's own words, whatever goes wrong: a client of OpenFeature reads nothing else.
 """
 
@@ -99,7 +100,8 @@ class Ofrep:
         caller = self._caller(request)
         with edge.bodies.room(request, CONTEXT_BYTES) as limit_bytes:
             body = parsed(await read_body(request, limit_bytes, edge.body_seconds))
-        return Asked(caller, received_us, gone=request.is_disconnected), body
+        token = request.headers.get("x-user-token")
+        return Asked(caller, received_us, gone=request.is_disconnected, user_token=token), body
 
     def _caller(self, request: Request) -> Caller:
         caller = self._edge.rules.caller(basic_or_bearer(request.headers) or request.headers.get(API_KEY))

@@ -7,6 +7,8 @@ export interface Options {
   key: string;
   /** Once the visitor is known; before that the anonymous id stands for it. */
   userId?: string;
+  /** That visitor's token, from your server (POST /v1/user_tokens): where the key gives a user's decisions to nobody else. */
+  userToken?: string;
   /** How long decide() waits, in ms; then its fallback is shown. Default 300. */
   deadlineMs?: number;
   /** How long a slot may wait unseen, in ms; then its default is shown and stays. Default deadlineMs + 100. */
@@ -74,7 +76,7 @@ export interface Client {
   /** Queues an event. It is sent until the edge has it, by later pages too. */
   track(eventName: string, properties?: object): void;
   /** From now on the visitor is this user; what was shown before is linked. */
-  identify(userId: string, traits?: object): void;
+  identify(userId: string, traits?: object, userToken?: string): void;
   /** The visitor has logged out: nobody that was known. */
   reset(): void;
   anonymousId(): string;

@@ -132,7 +132,7 @@
       }
       await live;
       const signal = envelope(name, properties), deadline = (more && more.deadlineMs) || o.deadlineMs;
-      const asked = post("/v1/decide", JSON.stringify({ write_key: o.key, deadline_ms: Math.ceil(deadline * ANSWER_SHARE), event: signal }))
+      const asked = post("/v1/decide", JSON.stringify({ write_key: o.key, user_token: o.userToken, deadline_ms: Math.ceil(deadline * ANSWER_SHARE), event: signal }))
         .then(answer => { if (!answer.ok) throw answer.status; return answer.json(); });
       // The event counts even where the answer was not waited for.
       asked.catch(error => { if (!(error >= 400 && error < 500)) enqueue(signal); o.onError(error); });
@@ -243,13 +243,14 @@
     return {
       anonymousId, sessionId, decide, render,
       track(name, properties) { if (!bot) enqueue(envelope(name, properties)); },
-      identify(id, traits) {
+      identify(id, traits, token) {
         user = id;
+        o.userToken = token;
         handed = null;
         if (!bot) enqueue(envelope("identify", traits));
       },
       reset() {
-        user = handed = null;
+        user = handed = o.userToken = null;
         change(kept => { delete kept.id; delete kept.session; setCookie(kept.id = uuid()); });
       },
     };

@@ -12,7 +12,7 @@ from app.chaos.worker import WorkerProcess
 from app.settings import Settings
 from app.stream.ports import kept_ports
 from tests.edge.decisions.site import Site
-from tests.edge.process import PUBLIC_KEY, SERVER_KEY, EdgeProcess, write_key
+from tests.edge.process import CAREFUL_KEY, PUBLIC_KEY, SERVER_KEY, EdgeProcess, write_key
 from tests.worker.house import house_of
 
 PORTS = ("worker", "edge", "other")
@@ -48,7 +48,9 @@ def site(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 
 
 async def _install(settings: Settings) -> None:
-    keys = {"public": write_key(PUBLIC_KEY), "server": write_key(SERVER_KEY)}
+    keys = {
+        "public": write_key(PUBLIC_KEY), "server": write_key(SERVER_KEY), "careful": write_key(CAREFUL_KEY, user_tokens=True),
+    }  # fmt: skip
     async with house_of(settings, bodies(), catalogue(write_keys=keys)):
         pass
 
