@@ -66,5 +66,5 @@ async def _until(stop: asyncio.Event, *children: Child) -> None:
     done, _ = await asyncio.wait({stopped, *ends}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     for task in done - {stopped}:
-        child = ends[task]  # type: ignore[index]
+        child = ends[task]
         raise child.failed(child.process.returncode)

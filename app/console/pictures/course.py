@@ -155,7 +155,7 @@ def _funnel(limits: Sequence[tuple[float, float]]) -> list[Html]:
         made.append(tag("polygon", points=around, class_="beyond"))
         made.append(tag("polyline", points=points, class_="limit"))
     word = "beyond the boundary a difference is believed"
-    made.append(tag("text", word, x=WIDTH - RIGHT - 8, y=FIELD_BOTTOM - 12, text_anchor="end"))
+    made.append(tag("text", word, x=limits[0][0] + 8, y=FIELD_BOTTOM - 12))
     return made
 
 
