@@ -25,6 +25,8 @@ SECURITY = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+# Short, for their addresses do not change with a new version.
+STATIC_KEPT = "private, max-age=600"
 READING = frozenset({"GET", "HEAD"})
 
 
@@ -46,7 +48,8 @@ class Guards:
                 headers = MutableHeaders(raw=message["headers"])
                 for name, value in SECURITY.items():
                     headers[name] = value
-                headers.setdefault("cache-control", "no-store")
+                # Style and script are the same for everybody; a page is one person's.
+                headers.setdefault("cache-control", STATIC_KEPT if scope["path"].startswith("/static/") else "no-store")
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))

@@ -97,6 +97,8 @@ def test_a_page_of_another_site_another_session_and_a_person_without_the_role_wr
 
 def test_every_answer_has_the_strict_policy_and_guessing_is_bounded(console: Console) -> None:
     with httpx.Client(base_url=console.url, headers={"origin": console.url}, timeout=30) as client:
-        assert "script-src 'self'" in client.get("/login").headers["content-security-policy"]
+        page, style = client.get("/login").headers, client.get("/static/console.css").headers
+        assert "script-src 'self'" in page["content-security-policy"]
+        assert (page["cache-control"], style["cache-control"]) == ("no-store", "private, max-age=600")
         tries = [client.post("/login", data={"name": "nobody", "passphrase": "x" * 12}).status_code for _ in range(6)]
         assert tries == [403] * 5 + [429]

@@ -16,6 +16,7 @@ WINDOW_SECONDS = 15 * 60
 BUCKETS = WINDOW_SECONDS // BUCKET_SECONDS
 MINUTE_BUCKETS = 60 // BUCKET_SECONDS
 MINUTES = WINDOW_SECONDS // 60
+MOST_BARS = 12
 NOTHING_DECIDED = "Nothing was decided in the last 15 minutes."
 # Records that are no signals: acknowledgements, logins, timers.
 NO_SIGNALS = ("experiment_exposure", "decision_delivery", "identify", "identity_links", "ticks")
@@ -106,7 +107,10 @@ def _course(traffic: dict[int, int], newest: int) -> list[float]:
 
 
 def _bars(rows: Sequence[Any], title: str, empty: str) -> Html:
-    return bars(dict(rows), title) if rows else tag("p", empty, class_="empty")
+    if not rows:
+        return tag("p", empty, class_="empty")
+    rest = tag("small", f"and {len(rows) - MOST_BARS:,} more") if len(rows) > MOST_BARS else None
+    return text(bars(dict(rows[:MOST_BARS]), title), rest)
 
 
 def _budgets(latency: Sequence[Any], budgets: dict[str, int]) -> Html:
