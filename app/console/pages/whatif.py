@@ -12,6 +12,7 @@ CHANGES = (
     ("newly_treated", "newly treated"), ("no_longer_treated", "no longer treated"), ("moved", "move to another variant"),
     ("left", "leave"),
 )  # fmt: skip
+ESTIMATES = (("logged", "as logged"), ("ips", "IPS"), ("snips", "self-normalized IPS"), ("dr", "doubly robust"))
 WAITING = ("proposed", "approved")
 
 
@@ -42,7 +43,7 @@ async def what_if(visit: Visit, log: PolicyLog) -> Html | None:
         f"What if version {version.number} had been in force",
         notice("info", "It is being made: every recorded event is decided again.") if known.is_made(name) else None,
         notice("bad", why) if why else None,
-        text(*_shown(kept.body), tag("p", tag("small", "made ", moment(kept.made_us)))) if kept else _none_yet(),
+        text(*shown(kept.body), tag("p", tag("small", "made ", moment(kept.made_us)))) if kept else _none_yet(),
         None if known.is_made(name) else ask,
     )
 
@@ -51,7 +52,8 @@ def _none_yet() -> Html:
     return tag("p", "No report yet. Classes workflow and sensitive need its digest to be approved.", class_="empty")
 
 
-def _shown(body: dict[str, Any]) -> list[Html]:
+def shown(body: dict[str, Any]) -> list[Html]:
+    """body: as `truelift replay what-if --json` prints it."""
     made = []
     for effect in body["policies"]:
         recorded, proposed = effect["recorded"], effect["proposed"]
@@ -68,4 +70,24 @@ def _shown(body: dict[str, Any]) -> list[Html]:
         made.append(table(("units", "as recorded", "as proposed"), rows, numbers=(1, 2)))
         made.append(table(("what changes", "variant", "units", "for example"), changes, "Nothing changes for anybody.", (2,)))
     made.append(tag("p", "Digest ", tag("code", body["digest"])))
+    for one in body.get("off_policy", ()):
+        made.extend(_earned(one))
     return made
+
+
+def _earned(one: dict[str, Any]) -> list[Html]:
+    """What the version of a model's policy would have earned, or why nobody can know."""
+    if "refused" in one:
+        return [notice("info", f"What it would have earned cannot be estimated: {one['refused']}")]
+    rows = [(words, *(_figure(part) for part in one[name])) for name, words in ESTIMATES]
+    thin = "; so few rows carry this that its interval means little" if one["thin"] else ""
+    size = f"Effective sample size {one['effective_size']:,.0f}, largest weight {one['largest_weight']:.3g}{thin}."
+    return [
+        tag("p", f"What it would have earned, from {one['decisions']:,} logged choices of {one['units']:,} units; not in the digest."),
+        table((f"{one['outcome']} outcome", "a choice", "at least", "at most"), rows, numbers=(1, 2, 3)),
+        tag("p", tag("small", size)),
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.5g}"
