@@ -82,8 +82,9 @@ def _earned(one: dict[str, Any]) -> list[Html]:
     rows = [(words, *(_figure(part) for part in one[name])) for name, words in ESTIMATES]
     thin = "; so few rows carry this that its interval means little" if one["thin"] else ""
     size = f"Effective sample size {one['effective_size']:,.0f}, largest weight {one['largest_weight']:.3g}{thin}."
+    source = f"{one['decisions']:,} logged choices of {one['units']:,} units"
     return [
-        tag("p", f"What it would have earned, from {one['decisions']:,} logged choices of {one['units']:,} units; not in the digest."),
+        tag("p", f"What it would have earned, from {source}; not in the digest."),
         table((f"{one['outcome']} outcome", "a choice", "at least", "at most"), rows, numbers=(1, 2, 3)),
         tag("p", tag("small", size)),
     ]
