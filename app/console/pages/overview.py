@@ -125,5 +125,5 @@ def _budgets(latency: Sequence[Any], budgets: dict[str, int]) -> Html:
             continue
         within = check("good", "within") if p99 <= budget else check("bad", "over")
         made.append((event, against(p50, p99, budget), f"{p50:,.0f}", f"{p99:,.0f}", f"{budget:,}", within))
-    shown = table(("event", "p50 to p99", "p50", "p99", "budget", ""), made, NOTHING_DECIDED, (2, 3, 4))
+    shown = table(("event", "p50 to p99", "p50", "p99", "budget", "held"), made, NOTHING_DECIDED, (2, 3, 4))
     return text(shown, tag("small", "Signal to decision, in ms; percentiles are upper ends of bins 10 % wide."))
