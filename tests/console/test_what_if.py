@@ -16,7 +16,8 @@ def page(*estimates: dict[str, object]) -> str:
 
 def test_each_estimate_stands_with_its_interval_and_what_is_unknown_is_said() -> None:
     made = page(ESTIMATED)
-    for words in ("1,200 logged choices of 400 units; not in the digest", "doubly robust", ">0.0061<", ">0.0025<", ">unknown<", "310", "12.5"):
+    source = "1,200 logged choices of 400 units; not in the digest"
+    for words in (source, "doubly robust", ">0.0061<", ">0.0025<", ">unknown<", "310", "12.5"):
         assert words in made
     assert "means little" not in made
     assert "means little" in page(ESTIMATED | {"thin": True})
